@@ -1,0 +1,255 @@
+//! The home of an authority, opened: settings, CAs and ledger together.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use pgpki_core::crl::Revoked;
+use pgpki_core::issue::{Ca, CaFacts, IssueError, Issued};
+use pgpki_core::key::{KeyError, PrivateKey};
+use pgpki_fs::{Holder, Lock, LockError, NewPrivateDir, PrivateDir, PrivateError, ReadError};
+use time::OffsetDateTime;
+
+use crate::ca_store::{CaStore, CaStoreError};
+use crate::credential::Trust;
+use crate::ledger::{self, Ledger, LedgerError};
+use crate::settings::{self, Settings, SettingsError};
+
+const ROOT: &str = "root";
+const ISSUING: &str = "issuing";
+
+/// Why an authority could not be made, opened or used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuthorityError {
+    /// The home cannot be used.
+    #[error(transparent)]
+    Home(#[from] PrivateError),
+    /// A file of the home cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The settings file is missing, and with it all that makes a directory a home.
+    #[error("{} is not the home of an authority: there is no {} in it", path.display(), settings::FILE)]
+    NotAHome {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The settings are wrong.
+    #[error("{}/{source}", path.display())]
+    Settings {
+        /// The home.
+        path: PathBuf,
+        /// What is wrong with them.
+        source: SettingsError,
+    },
+    /// The ledger cannot be used.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A CA's files cannot be used.
+    #[error(transparent)]
+    Ca(#[from] CaStoreError),
+    /// A certificate could not be issued.
+    #[error(transparent)]
+    Issue(#[from] IssueError),
+    /// A key could not be made.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// Another pgpki is at work.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+}
+
+/// What a new authority begins with.
+pub struct Founding<'a> {
+    /// Its settings, which are written to its settings file.
+    pub settings: Settings,
+    /// What the root key is encrypted with; `None` leaves it unencrypted.
+    pub root_passphrase: Option<&'a [u8]>,
+}
+
+/// An authority, ready to issue.
+pub struct Authority {
+    home: PathBuf,
+    settings: Settings,
+    pub(crate) ledger: Ledger,
+    root: CaStore,
+    issuing: CaStore,
+    _lock: Option<Lock>,
+}
+
+impl Authority {
+    /// Makes an authority beside where it is going to be. It is not there before the returned
+    /// directory is committed, and all of it vanishes if that is dropped.
+    pub fn found(
+        path: &Path,
+        founding: &Founding<'_>,
+        now: OffsetDateTime,
+    ) -> Result<(NewPrivateDir, Self), AuthorityError> {
+        let staged = PrivateDir::stage_new(path)?;
+        let home = staged.dir().path().to_owned();
+        let settings = &founding.settings;
+        staged
+            .dir()
+            .write_new(settings::FILE, 0o600, settings.to_toml().as_bytes())?;
+        staged.dir().write_new(ledger::FILE, 0o600, b"")?;
+        let mut authority = Self {
+            settings: settings.clone(),
+            ledger: Ledger::create(&home.join(ledger::FILE))?,
+            root: CaStore::create(&home.join(ROOT))?,
+            issuing: CaStore::create(&home.join(ISSUING))?,
+            home,
+            _lock: None,
+        };
+        let root = authority.found_root(founding.root_passphrase, now)?;
+        authority.renew_issuing(&root, now)?;
+        Ok((staged, authority))
+    }
+
+    fn found_root(
+        &mut self,
+        passphrase: Option<&[u8]>,
+        now: OffsetDateTime,
+    ) -> Result<Ca, AuthorityError> {
+        let settings = &self.settings;
+        let key = PrivateKey::generate(settings.algorithm)?;
+        let pem = match passphrase {
+            Some(passphrase) => key.to_encrypted_pem(passphrase)?,
+            None => key.to_pem()?,
+        };
+        let name = format!("{} root CA {}", settings.name, self.root.count()? + 1);
+        let (root, issued) = Ca::new_root(key, &settings.organization, &name, now, settings.root)?;
+        self.ledger.record(None, &[(&issued, None)])?;
+        self.store_crl(&root, now)?;
+        self.root.put(&issued.der, &pem)?;
+        Ok(root)
+    }
+
+    /// Makes a new issuing CA under `root` and uses it from now on. What the old one signed stays
+    /// good, because `root` signed both.
+    pub fn renew_issuing(
+        &mut self,
+        root: &Ca,
+        now: OffsetDateTime,
+    ) -> Result<Issued, AuthorityError> {
+        let settings = &self.settings;
+        let key = PrivateKey::generate(settings.algorithm)?;
+        let pem = key.to_pem()?;
+        let name = format!("{} issuing CA {}", settings.name, self.issuing.count()? + 1);
+        let issued = root.issue_ca(&key, &settings.organization, &name, now, settings.issuing)?;
+        let ca = Ca::load(&issued.der, key)?;
+        self.ledger
+            .record(Some(root.facts().serial), &[(&issued, None)])?;
+        self.store_crl(&ca, now)?;
+        self.issuing.put(&issued.der, &pem)?;
+        Ok(issued)
+    }
+
+    fn store_crl(&mut self, ca: &Ca, now: OffsetDateTime) -> Result<(), AuthorityError> {
+        // The first CRL of a new CA: there is nothing to revoke, and no number before it.
+        let nobody: &[Revoked] = &[];
+        let crl = ca.sign_crl(1, nobody, now)?;
+        Ok(self.ledger.store_crl(ca.facts(), 1, &crl)?)
+    }
+
+    /// Opens the authority whose home is `path`, for reading, and refuses one that others could
+    /// have changed.
+    pub fn open(path: &Path) -> Result<Self, AuthorityError> {
+        Self::open_with(path, |_| Ok(None))
+    }
+
+    /// Opens the authority for issuing, which others may do at the same time, but not while a
+    /// rotation is on: then it tells `on_wait` whose, and waits for at most `patience`.
+    pub fn open_to_issue(
+        path: &Path,
+        patience: Duration,
+        on_wait: impl FnOnce(Option<Holder>),
+    ) -> Result<Self, AuthorityError> {
+        Self::open_with(path, |home| Lock::shared(home, patience, on_wait).map(Some))
+    }
+
+    /// Opens the authority alone, for a rotation. Otherwise as [`Authority::open_to_issue`].
+    pub fn open_to_rotate(
+        path: &Path,
+        patience: Duration,
+        on_wait: impl FnOnce(Option<Holder>),
+    ) -> Result<Self, AuthorityError> {
+        Self::open_with(path, |home| {
+            Lock::exclusive(home, patience, on_wait).map(Some)
+        })
+    }
+
+    fn open_with(
+        path: &Path,
+        lock: impl FnOnce(&PrivateDir) -> Result<Option<Lock>, LockError>,
+    ) -> Result<Self, AuthorityError> {
+        let home = PrivateDir::open(path)?;
+        let lock = lock(&home)?;
+        let bytes = home
+            .read(settings::FILE, settings::MAX_BYTES)?
+            .ok_or_else(|| AuthorityError::NotAHome { path: path.into() })?;
+        let settings = Settings::parse(&bytes).map_err(|source| AuthorityError::Settings {
+            path: path.into(),
+            source,
+        })?;
+        Ok(Self {
+            home: path.to_owned(),
+            settings,
+            ledger: Ledger::open(&path.join(ledger::FILE))?,
+            root: CaStore::open(&path.join(ROOT))?,
+            issuing: CaStore::open(&path.join(ISSUING))?,
+            _lock: lock,
+        })
+    }
+
+    /// Where its files are.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// Its settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Its ledger, for reading.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Whether the root key needs a passphrase.
+    pub fn root_is_encrypted(&self) -> Result<bool, AuthorityError> {
+        Ok(self.root.key_is_encrypted()?)
+    }
+
+    /// The root, ready to sign.
+    pub fn unlock_root(&self, passphrase: Option<&[u8]>) -> Result<Ca, AuthorityError> {
+        Ok(self.root.unlock(passphrase)?)
+    }
+
+    /// The root's name and validity period.
+    pub fn root(&self) -> Result<CaFacts, AuthorityError> {
+        Ok(CaFacts::read(&self.root.certificate()?)?)
+    }
+
+    /// The name and validity period of the issuing CA.
+    pub fn issuing(&self) -> Result<CaFacts, AuthorityError> {
+        Ok(CaFacts::read(&self.issuing.certificate()?)?)
+    }
+
+    /// The issuing CA, ready to sign.
+    pub(crate) fn issuing_ca(&self) -> Result<Ca, AuthorityError> {
+        Ok(self.issuing.unlock(None)?)
+    }
+
+    /// What every credential of this moment has in common.
+    pub(crate) fn trust(&self, now: OffsetDateTime) -> Result<Trust, AuthorityError> {
+        let crls = self.ledger.crls(now)?;
+        Ok(Trust {
+            chain: pgpki_core::pem("CERTIFICATE", &self.issuing.certificate()?),
+            roots: pgpki_core::pem("CERTIFICATE", &self.root.certificate()?),
+            crls: crls
+                .iter()
+                .map(|der| pgpki_core::pem("X509 CRL", der))
+                .collect(),
+        })
+    }
+}

@@ -1,0 +1,682 @@
+//! The ledger: the record of every certificate ever issued, and of the places where some of them
+//! live. No certificate leaves the process before the ledger has it committed.
+//!
+//! SQLite with a rollback journal: between two commands the ledger is one file, and a command
+//! that only reads writes nothing at all, not even beside it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use pgpki_core::due::Within;
+use pgpki_core::issue::{CaFacts, Holder, Issued};
+use pgpki_core::key::KeyAlgorithm;
+use pgpki_core::name::{Host, Role};
+use pgpki_core::profile::Profile;
+use pgpki_core::serial::Serial;
+use pgpki_core::validity::{Days, Validity};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
+use time::OffsetDateTime;
+
+/// The name of the ledger within the home.
+pub const FILE: &str = "ledger.db";
+
+/// "pgpk" in ASCII: tells a ledger from any other SQLite database.
+const APPLICATION_ID: i32 = 0x7067_706b;
+
+/// The layout below. A ledger with a larger number was written by a newer pgpki.
+const LAYOUT: i32 = 1;
+
+/// How long a command waits for another one's transaction, which lasts milliseconds.
+const BUSY: Duration = Duration::from_secs(60);
+
+/// `certificates_by_end` holds every column that listing and counting look at, so that neither
+/// reads the certificates themselves.
+const SCHEMA: &str = "
+CREATE TABLE certificates (
+    id           INTEGER PRIMARY KEY,
+    serial       BLOB    NOT NULL UNIQUE CHECK (length(serial) = 16),
+    issuer       BLOB    CHECK (length(issuer) = 16),  -- NULL: signed by itself
+    profile      TEXT    NOT NULL,
+    common_name  TEXT    NOT NULL,
+    hosts        TEXT    NOT NULL,                     -- one a line
+    not_before   INTEGER NOT NULL,                     -- seconds since 1970, UTC
+    not_after    INTEGER NOT NULL,
+    replaced     INTEGER NOT NULL DEFAULT 0,           -- 1: another one stands in its place
+    der          BLOB    NOT NULL
+) STRICT;
+CREATE INDEX certificates_by_end ON certificates (not_after, not_before, profile, replaced);
+CREATE INDEX certificates_by_name ON certificates (common_name, profile, not_after);
+
+CREATE TABLE crls (
+    ca           BLOB    PRIMARY KEY CHECK (length(ca) = 16),
+    number       INTEGER NOT NULL,
+    not_after    INTEGER NOT NULL,                     -- the CA's own end
+    der          BLOB    NOT NULL
+) STRICT;
+
+CREATE TABLE places (
+    id           INTEGER PRIMARY KEY,
+    path         TEXT    NOT NULL UNIQUE,
+    kind         TEXT    NOT NULL,
+    profile      TEXT    NOT NULL,
+    common_name  TEXT    NOT NULL,
+    hosts        TEXT    NOT NULL,
+    algorithm    TEXT    NOT NULL,
+    days         INTEGER,                              -- NULL: what the settings say
+    uid          INTEGER NOT NULL,
+    gid          INTEGER NOT NULL,
+    installed    BLOB    CHECK (length(installed) = 16),
+    pending      BLOB    CHECK (length(pending) = 16)  -- on its way there
+) STRICT;
+";
+
+/// Why the ledger could not be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LedgerError {
+    /// SQLite failed.
+    #[error("the ledger {}: {source}", path.display())]
+    Sqlite {
+        /// The ledger's file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+    /// A database, but none of ours.
+    #[error("{} is not a ledger of pgpki", path.display())]
+    NotALedger {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Written by a newer version of this program.
+    #[error("the ledger {} was written by a newer pgpki (layout {found}, this one knows {LAYOUT})", path.display())]
+    Newer {
+        /// The ledger's file.
+        path: PathBuf,
+        /// The number of its layout.
+        found: i32,
+    },
+}
+
+/// One certificate, as the ledger lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// Its serial number.
+    pub serial: Serial,
+    /// Its kind.
+    pub profile: Profile,
+    /// The subject's common name.
+    pub common_name: String,
+    /// The subjectAltName entries, as text.
+    pub hosts: Vec<String>,
+    /// From when until when it counts.
+    pub validity: Validity,
+    /// Whether another one has taken its place.
+    pub replaced: bool,
+}
+
+/// How many certificates there are, by what they are and how they stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// The kind that is counted.
+    pub profile: Profile,
+    /// They count, and are not due.
+    pub valid: u64,
+    /// They count, and should be renewed.
+    pub due: u64,
+    /// Another one has taken their place, and they still count.
+    pub replaced: u64,
+    /// They no longer count.
+    pub expired: u64,
+}
+
+/// What kind of place a credential lives in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlaceKind {
+    /// A directory of generations behind a `current` symlink, for a server on this machine.
+    Installation,
+    /// A plain folder, to be handed over.
+    Folder,
+}
+
+/// A place where a credential lives, and what belongs there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The installation, or the folder; absolute, without symlinks.
+    pub path: PathBuf,
+    /// Which of the two.
+    pub kind: PlaceKind,
+    /// Whom the credential there is for.
+    pub holder: Holder,
+    /// The kind of key that it gets.
+    pub algorithm: KeyAlgorithm,
+    /// How long it lasts, where that differs from the settings.
+    pub days: Option<Days>,
+    /// The user that owns the files.
+    pub owner: pgpki_fs::Owner,
+}
+
+/// A place with what the ledger knows of its content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownPlace {
+    /// The place.
+    pub place: Place,
+    /// The certificate that is there; `None` until the first has arrived.
+    pub installed: Option<Installed>,
+    /// A certificate that was on its way there when the program was last seen.
+    pub pending: Option<Serial>,
+}
+
+/// The certificate in a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Installed {
+    /// Its serial number.
+    pub serial: Serial,
+    /// The serial number of the CA's certificate that signed it.
+    pub issuer: Option<Serial>,
+    /// From when until when it counts.
+    pub validity: Validity,
+}
+
+/// An open ledger.
+pub struct Ledger {
+    path: PathBuf,
+    connection: Connection,
+}
+
+impl Ledger {
+    /// Lays out a new ledger in the empty file `path`, which exists with the right owner and mode.
+    pub(crate) fn create(path: &Path) -> Result<Self, LedgerError> {
+        let mut ledger = Self::connect(path)?;
+        ledger.transaction(|t| {
+            t.execute_batch(SCHEMA)?;
+            t.pragma_update(None, "application_id", APPLICATION_ID)?;
+            t.pragma_update(None, "user_version", LAYOUT)
+        })?;
+        Ok(ledger)
+    }
+
+    /// Opens a ledger. Reading it writes nothing.
+    pub(crate) fn open(path: &Path) -> Result<Self, LedgerError> {
+        let ledger = Self::connect(path)?;
+        let number = |name| {
+            ledger
+                .connection
+                .pragma_query_value(None, name, |row| row.get::<_, i32>(0))
+                .map_err(ledger.at())
+        };
+        if number("application_id")? != APPLICATION_ID {
+            return Err(LedgerError::NotALedger { path: path.into() });
+        }
+        match number("user_version")? {
+            LAYOUT => Ok(ledger),
+            found => Err(LedgerError::Newer {
+                path: path.into(),
+                found,
+            }),
+        }
+    }
+
+    fn connect(path: &Path) -> Result<Self, LedgerError> {
+        let at = |source| LedgerError::Sqlite {
+            path: path.to_owned(),
+            source,
+        };
+        // Without CREATE: the file is made elsewhere, with its mode, and a missing one is an error.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_NOFOLLOW
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(at)?;
+        connection.busy_timeout(BUSY).map_err(at)?;
+        // EXTRA, so that after a power cut a journal that was deleted does not come back and undo
+        // a transaction whose certificates are already in somebody's hands.
+        connection
+            .pragma_update(None, "synchronous", "EXTRA")
+            .map_err(at)?;
+        Ok(Self {
+            path: path.to_owned(),
+            connection,
+        })
+    }
+
+    fn at(&self) -> impl Fn(rusqlite::Error) -> LedgerError + '_ {
+        |source| LedgerError::Sqlite {
+            path: self.path.clone(),
+            source,
+        }
+    }
+
+    fn transaction<T>(
+        &mut self,
+        act: impl FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, LedgerError> {
+        let result = (|| {
+            let transaction = self
+                .connection
+                .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+            let value = act(&transaction)?;
+            transaction.commit()?;
+            Ok(value)
+        })();
+        result.map_err(self.at())
+    }
+
+    /// Records certificates, and the places that they are about to go to, in one transaction.
+    pub(crate) fn record(
+        &mut self,
+        issuer: Option<Serial>,
+        issued: &[(&Issued, Option<&Place>)],
+    ) -> Result<(), LedgerError> {
+        self.transaction(|t| {
+            for (certificate, place) in issued {
+                insert_certificate(t, issuer, certificate)?;
+                if let Some(place) = place {
+                    insert_pending(t, place, certificate.serial)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Records that each certificate has arrived in its place, where it has replaced the one
+    /// before.
+    pub(crate) fn arrived(&mut self, paths: &[&Path]) -> Result<(), LedgerError> {
+        self.transaction(|t| {
+            let mut replace = t.prepare_cached(
+                "UPDATE certificates SET replaced = 1 WHERE serial =
+                 (SELECT installed FROM places WHERE path = ?1 AND pending IS NOT NULL)",
+            )?;
+            let mut settle = t.prepare_cached(
+                "UPDATE places SET installed = pending, pending = NULL
+                 WHERE path = ?1 AND pending IS NOT NULL",
+            )?;
+            for path in paths {
+                replace.execute([text(path)])?;
+                settle.execute([text(path)])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Records that what was on its way never got there. A folder that never held anything is
+    /// forgotten; an installation is not, because a server still waits for it.
+    pub(crate) fn never_arrived(&mut self, paths: &[&Path]) -> Result<(), LedgerError> {
+        self.transaction(|t| {
+            for path in paths {
+                t.execute(
+                    "UPDATE certificates SET replaced = 1 WHERE serial =
+                     (SELECT pending FROM places WHERE path = ?1)",
+                    [text(path)],
+                )?;
+                t.execute(
+                    "UPDATE places SET pending = NULL WHERE path = ?1",
+                    [text(path)],
+                )?;
+                t.execute(
+                    "DELETE FROM places
+                     WHERE path = ?1 AND installed IS NULL AND kind = 'folder'",
+                    [text(path)],
+                )?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Stores the newest CRL of a CA, DER. Its number must be larger than the one before.
+    pub(crate) fn store_crl(
+        &mut self,
+        ca: &CaFacts,
+        number: u32,
+        der: &[u8],
+    ) -> Result<(), LedgerError> {
+        let end = ca.validity.not_after.unix_timestamp();
+        self.transaction(|t| {
+            t.execute(
+                "INSERT INTO crls (ca, number, not_after, der) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (ca) DO UPDATE SET number = excluded.number, der = excluded.der",
+                params![ca.serial.as_bytes(), number, end, der],
+            )
+        })?;
+        Ok(())
+    }
+
+    /// The CRLs of every CA that still counts at `now`, DER, the oldest CA first.
+    pub fn crls(&self, now: OffsetDateTime) -> Result<Vec<Vec<u8>>, LedgerError> {
+        self.query(
+            "SELECT der FROM crls WHERE not_after >= ?1 ORDER BY not_after DESC",
+            [now.unix_timestamp()],
+            |row| row.get(0),
+        )
+    }
+
+    /// Every place that the ledger knows, by path.
+    pub fn places(&self) -> Result<Vec<KnownPlace>, LedgerError> {
+        self.query(
+            "SELECT p.path, p.kind, p.profile, p.common_name, p.hosts, p.algorithm, p.days,
+                    p.uid, p.gid, p.installed, p.pending, c.issuer, c.not_before, c.not_after
+             FROM places p LEFT JOIN certificates c ON c.serial = p.installed ORDER BY p.path",
+            [],
+            known_place,
+        )
+    }
+
+    /// The place with this path.
+    pub fn place(&self, path: &Path) -> Result<Option<KnownPlace>, LedgerError> {
+        let found = self.query(
+            "SELECT p.path, p.kind, p.profile, p.common_name, p.hosts, p.algorithm, p.days,
+                    p.uid, p.gid, p.installed, p.pending, c.issuer, c.not_before, c.not_after
+             FROM places p LEFT JOIN certificates c ON c.serial = p.installed WHERE p.path = ?1",
+            [text(path)],
+            known_place,
+        )?;
+        Ok(found.into_iter().next())
+    }
+
+    /// The certificate with this serial number, DER.
+    pub fn certificate(&self, serial: Serial) -> Result<Option<Vec<u8>>, LedgerError> {
+        self.connection
+            .query_row(
+                "SELECT der FROM certificates WHERE serial = ?1",
+                [serial.as_bytes()],
+                |row| row.get(0),
+            )
+            .optional()
+            .map_err(self.at())
+    }
+
+    /// The end of the last client certificate of `role` that still counts at `now`.
+    pub fn live_until(
+        &self,
+        role: &Role,
+        now: OffsetDateTime,
+    ) -> Result<Option<OffsetDateTime>, LedgerError> {
+        self.connection
+            .prepare_cached(
+                "SELECT max(not_after) FROM certificates
+                 WHERE common_name = ?1 AND profile = 'client' AND not_after >= ?2",
+            )
+            .and_then(|mut statement| {
+                let parameters = params![role.as_str(), now.unix_timestamp()];
+                statement.query_row(parameters, |row| row.get::<_, Option<i64>>(0))
+            })
+            .map(|end| end.and_then(|end| OffsetDateTime::from_unix_timestamp(end).ok()))
+            .map_err(self.at())
+    }
+
+    /// The certificates that end soonest, from `since` on; those that were replaced do not count.
+    pub fn most_urgent(
+        &self,
+        since: OffsetDateTime,
+        limit: usize,
+    ) -> Result<Vec<Certificate>, LedgerError> {
+        self.query(
+            "SELECT serial, profile, common_name, hosts, not_before, not_after, replaced
+             FROM certificates WHERE replaced = 0 AND not_after >= ?1
+             ORDER BY not_after LIMIT ?2",
+            params![since.unix_timestamp(), limit as i64],
+            listed,
+        )
+    }
+
+    /// One page of all certificates, the soonest to end first, `after` the last one of the page
+    /// before. Pages, so that no reader keeps the ledger locked while a person looks at a pager.
+    pub fn page(
+        &self,
+        after: Option<(OffsetDateTime, Serial)>,
+        limit: usize,
+    ) -> Result<Vec<Certificate>, LedgerError> {
+        let (end, id) = match after {
+            None => (i64::MIN, 0),
+            Some((end, serial)) => (end.unix_timestamp(), self.id(serial)?),
+        };
+        self.query(
+            "SELECT serial, profile, common_name, hosts, not_before, not_after, replaced
+             FROM certificates WHERE (not_after, id) > (?1, ?2)
+             ORDER BY not_after, id LIMIT ?3",
+            params![end, id, limit as i64],
+            listed,
+        )
+    }
+
+    fn id(&self, serial: Serial) -> Result<i64, LedgerError> {
+        self.connection
+            .query_row(
+                "SELECT id FROM certificates WHERE serial = ?1",
+                [serial.as_bytes()],
+                |row| row.get(0),
+            )
+            .map_err(self.at())
+    }
+
+    /// How many certificates there are, by profile.
+    pub fn counts(&self, now: OffsetDateTime) -> Result<Vec<Count>, LedgerError> {
+        // The same third as `Within::Third`, which a test compares with this.
+        self.query(
+            "SELECT profile,
+                    sum(NOT replaced AND not_after >= ?1
+                        AND not_after - (not_after - not_before) / 3 > ?1),
+                    sum(NOT replaced AND not_after >= ?1
+                        AND not_after - (not_after - not_before) / 3 <= ?1),
+                    sum(replaced AND not_after >= ?1),
+                    sum(not_after < ?1)
+             FROM certificates GROUP BY profile ORDER BY profile",
+            [now.unix_timestamp()],
+            |row| {
+                Ok(Count {
+                    profile: parsed(row, 0)?,
+                    valid: row.get::<_, i64>(1)? as u64,
+                    due: row.get::<_, i64>(2)? as u64,
+                    replaced: row.get::<_, i64>(3)? as u64,
+                    expired: row.get::<_, i64>(4)? as u64,
+                })
+            },
+        )
+    }
+
+    fn query<T, P: rusqlite::Params>(
+        &self,
+        sql: &str,
+        parameters: P,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, LedgerError> {
+        self.connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.query_map(parameters, read)?.collect())
+            .map_err(self.at())
+    }
+}
+
+impl KnownPlace {
+    /// Whether its certificate must be renewed, or has never come.
+    pub fn is_due(&self, within: Within, now: OffsetDateTime) -> bool {
+        self.installed
+            .is_none_or(|installed| within.is_due(installed.validity, now))
+    }
+}
+
+fn insert_certificate(
+    transaction: &rusqlite::Transaction<'_>,
+    issuer: Option<Serial>,
+    issued: &Issued,
+) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO certificates
+             (serial, issuer, profile, common_name, hosts, not_before, not_after, der)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?
+        .execute(params![
+            issued.serial.as_bytes(),
+            issuer.as_ref().map(Serial::as_bytes),
+            issued.profile.as_str(),
+            issued.common_name,
+            lines(&issued.hosts),
+            issued.validity.not_before.unix_timestamp(),
+            issued.validity.not_after.unix_timestamp(),
+            issued.der,
+        ])?;
+    Ok(())
+}
+
+fn insert_pending(
+    transaction: &rusqlite::Transaction<'_>,
+    place: &Place,
+    serial: Serial,
+) -> rusqlite::Result<()> {
+    let (name, hosts) = match &place.holder {
+        Holder::Client(role) => (role.to_string(), String::new()),
+        Holder::Server(hosts) => (
+            hosts.first().map(Host::to_string).unwrap_or_default(),
+            lines(hosts),
+        ),
+    };
+    transaction
+        .prepare_cached(
+            "INSERT INTO places
+             (path, kind, profile, common_name, hosts, algorithm, days, uid, gid, pending)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+             ON CONFLICT (path) DO UPDATE SET
+                 kind = excluded.kind, profile = excluded.profile,
+                 common_name = excluded.common_name, hosts = excluded.hosts,
+                 algorithm = excluded.algorithm, days = excluded.days,
+                 uid = excluded.uid, gid = excluded.gid, pending = excluded.pending",
+        )?
+        .execute(params![
+            text(&place.path),
+            place.kind.as_str(),
+            place.holder.profile().as_str(),
+            name,
+            hosts,
+            place.algorithm.as_str(),
+            place.days.map(Days::get),
+            place.owner.uid,
+            place.owner.gid,
+            serial.as_bytes(),
+        ])?;
+    Ok(())
+}
+
+fn known_place(row: &Row<'_>) -> rusqlite::Result<KnownPlace> {
+    let holder = match parsed(row, 2)? {
+        Profile::Client => Holder::Client(parsed(row, 3)?),
+        _ => Holder::Server(hosts(row, 4)?),
+    };
+    let days: Option<u32> = row.get(6)?;
+    let installed = match serial(row, 9)? {
+        None => None,
+        Some(serial_number) => Some(Installed {
+            serial: serial_number,
+            issuer: serial(row, 11)?,
+            validity: validity(row, 12)?,
+        }),
+    };
+    Ok(KnownPlace {
+        place: Place {
+            path: PathBuf::from(row.get::<_, String>(0)?),
+            kind: parsed(row, 1)?,
+            holder,
+            algorithm: parsed(row, 5)?,
+            days: days.map(Days::new).transpose().map_err(invalid(6))?,
+            owner: pgpki_fs::Owner {
+                uid: row.get(7)?,
+                gid: row.get(8)?,
+            },
+        },
+        installed,
+        pending: serial(row, 10)?,
+    })
+}
+
+fn listed(row: &Row<'_>) -> rusqlite::Result<Certificate> {
+    let hosts: String = row.get(3)?;
+    Ok(Certificate {
+        serial: Serial::from_bytes(row.get(0)?),
+        profile: parsed(row, 1)?,
+        common_name: row.get(2)?,
+        hosts: hosts.lines().map(str::to_owned).collect(),
+        validity: validity(row, 4)?,
+        replaced: row.get(6)?,
+    })
+}
+
+fn validity(row: &Row<'_>, first: usize) -> rusqlite::Result<Validity> {
+    let instant =
+        |column| OffsetDateTime::from_unix_timestamp(row.get(column)?).map_err(invalid(column));
+    Ok(Validity {
+        not_before: instant(first)?,
+        not_after: instant(first + 1)?,
+    })
+}
+
+fn serial(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Serial>> {
+    Ok(row
+        .get::<_, Option<[u8; 16]>>(column)?
+        .map(Serial::from_bytes))
+}
+
+fn hosts(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<Host>> {
+    let text: String = row.get(column)?;
+    text.lines()
+        .map(|line| line.parse().map_err(invalid(column)))
+        .collect()
+}
+
+/// A value that is stored by its name.
+fn parsed<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
+where
+    T: std::str::FromStr,
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    row.get::<_, String>(column)?
+        .parse()
+        .map_err(invalid(column))
+}
+
+/// A ledger that somebody has edited by hand.
+fn invalid<E>(column: usize) -> impl Fn(E) -> rusqlite::Error
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
+    move |error| {
+        let kind = rusqlite::types::Type::Text;
+        rusqlite::Error::FromSqlConversionFailure(column, kind, Box::new(error))
+    }
+}
+
+/// One name a line: none of them contains a line feed.
+fn lines(hosts: &[Host]) -> String {
+    let names: Vec<String> = hosts.iter().map(Host::to_string).collect();
+    names.join("\n")
+}
+
+/// Paths are checked to be UTF-8 before they become places.
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+impl PlaceKind {
+    /// The name used in the ledger and in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Installation => "installation",
+            Self::Folder => "folder",
+        }
+    }
+}
+
+/// A name that is no [`PlaceKind`].
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is no kind of place")]
+pub struct UnknownPlaceKind(String);
+
+impl std::str::FromStr for PlaceKind {
+    type Err = UnknownPlaceKind;
+
+    fn from_str(text: &str) -> Result<Self, UnknownPlaceKind> {
+        match text {
+            "installation" => Ok(Self::Installation),
+            "folder" => Ok(Self::Folder),
+            other => Err(UnknownPlaceKind(other.to_owned())),
+        }
+    }
+}

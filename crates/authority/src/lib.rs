@@ -1,0 +1,20 @@
+//! An authority: its keys at rest, its settings, its ledger, and the acts that use all three.
+//!
+//! Two rules hold here. *No certificate leaves the process before the ledger has it committed*:
+//! the only ways to a credential go through [`Authority::install`] and [`Authority::hand_over`],
+//! which record it first. *A place is named in the ledger before anything is put there*, so that a
+//! run that is killed leaves a trace of what it was about to do, and the next rotation settles it.
+//!
+//! The clock is an argument everywhere.
+
+mod authority;
+mod ca_store;
+mod credential;
+mod deliver;
+pub mod ledger;
+pub mod rotation;
+pub mod settings;
+
+pub use authority::{Authority, AuthorityError, Founding};
+pub use ca_store::CaStoreError;
+pub use deliver::{DeliverError, HandOver, Installed, Ready};

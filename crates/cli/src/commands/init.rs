@@ -1,0 +1,221 @@
+//! `pgpki init`: the authority, the server's credential, and the lines that make PostgreSQL use it.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use pgpki_authority::ledger::{Place, PlaceKind};
+use pgpki_authority::settings::Settings;
+use pgpki_authority::{Authority, Founding, Installed};
+use pgpki_core::issue::Holder;
+use pgpki_core::name::{Host, Organization};
+use pgpki_fs::{Installation, PrivateDir};
+use time::OffsetDateTime;
+
+use super::server;
+use crate::args::Init;
+use crate::exit::{Exit, Failure};
+use crate::passphrase::{self, Passphrase};
+use crate::show::{self, FAINT, STRONG};
+
+/// What the flags mean.
+struct Plan {
+    home: PathBuf,
+    settings: Settings,
+    passphrase: Option<Passphrase>,
+    place: Place,
+}
+
+pub(crate) fn run(args: &Init, now: OffsetDateTime) -> Result<Exit, Failure> {
+    let plan = plan(args)?;
+    let (installation, created) = Installation::prepare(&plan.place.path, plan.place.owner)?;
+    let made =
+        server::refuse_if_in_use(&installation).and_then(|()| make(&plan, &installation, now));
+    let installed = server::undo(made, created)?;
+    report(&plan, &installed, &mut anstream::stdout().lock())?;
+    Ok(Exit::Done)
+}
+
+/// Checks everything that can be wrong with the arguments before anything is made, and asks for
+/// the passphrase last.
+fn plan(args: &Init) -> Result<Plan, Failure> {
+    let hosts = match args.hosts.as_slice() {
+        [] => vec![this_machine()?],
+        given => server::hosts(given)?,
+    };
+    let organization = Organization {
+        country: args.country.clone(),
+        state: args.state.clone(),
+        locality: args.locality.clone(),
+        organization: args.organization.clone(),
+        organizational_unit: args.organizational_unit.clone(),
+    };
+    organization.check()?;
+    let home = args.home.path()?;
+    if home.symlink_metadata().is_ok() {
+        let message = format!("{} already exists", home.display());
+        return Err(Failure::new(Exit::Refused, message).hint(
+            "It is as it was. pgpki inspect shows what is in it; --home names another place",
+        ));
+    }
+    let holder = Holder::Server(hosts);
+    let name = holder.common_name()?;
+    let place = Place {
+        path: pgpki_fs::canonical(&args.install)?,
+        kind: PlaceKind::Installation,
+        holder,
+        algorithm: args.key_algorithm,
+        days: args.days,
+        owner: server::owner(args.owner.as_deref())?,
+    };
+    if place.path.starts_with(&home) || home.starts_with(&place.path) {
+        let message = "the authority and the installation cannot be inside one another";
+        return Err(Failure::new(Exit::Refused, message)
+            .hint("The server's user may enter the one, and must not enter the other"));
+    }
+    Ok(Plan {
+        home,
+        settings: Settings::new(&name, args.key_algorithm, organization),
+        passphrase: passphrase::for_new_root(&args.passphrase)?,
+        place,
+    })
+}
+
+/// Makes everything under other names first; then the home gets its name, then the server's files
+/// get theirs. If the last step fails, the home is removed again.
+fn make(
+    plan: &Plan,
+    installation: &Installation,
+    now: OffsetDateTime,
+) -> Result<Installed, Failure> {
+    let founding = Founding {
+        settings: plan.settings.clone(),
+        root_passphrase: plan.passphrase.as_ref().map(|bytes| bytes.as_slice()),
+    };
+    let (staged, mut authority) = Authority::found(&plan.home, &founding, now)?;
+    let ready = authority.make_ready(&plan.place, installation, now)?;
+    // The ledger is open under the name that is about to change.
+    drop(authority);
+    let home = staged.commit()?;
+    finish(plan, ready, installation).or_else(|failure| remove(home, failure))
+}
+
+fn finish(
+    plan: &Plan,
+    ready: pgpki_authority::Ready,
+    installation: &Installation,
+) -> Result<Installed, Failure> {
+    let installed = ready.publish(installation)?;
+    Authority::open(&plan.home)?.confirm(&plan.place)?;
+    Ok(installed)
+}
+
+fn remove(home: PrivateDir, failure: Failure) -> Result<Installed, Failure> {
+    let path = home.path().to_owned();
+    match home.remove() {
+        Ok(()) => Err(failure),
+        Err(error) => {
+            let hint = format!("{error}\nRemove it yourself: rm -r {}", path.display());
+            Err(failure.hint(hint))
+        }
+    }
+}
+
+/// The full name of this machine, as its resolver knows it.
+fn this_machine() -> Result<Host, Failure> {
+    let unknown = |why: String| {
+        Failure::new(
+            Exit::BadInput,
+            format!("this machine's full name is not known: {why}"),
+        )
+        .hint("Name the hosts under which clients reach the server: pgpki init db.example.com")
+    };
+    let name = nix::unistd::gethostname()
+        .map_err(|error| unknown(error.to_string()))?
+        .to_string_lossy()
+        .into_owned();
+    let hints = dns_lookup::AddrInfoHints {
+        flags: nix::libc::AI_CANONNAME,
+        ..dns_lookup::AddrInfoHints::default()
+    };
+    let full = dns_lookup::getaddrinfo(Some(&name), None, Some(hints))
+        .ok()
+        .and_then(|answers| {
+            answers
+                .filter_map(Result::ok)
+                .find_map(|answer| answer.canonname)
+        });
+    let full = full.unwrap_or(name);
+    full.parse().map_err(|error| unknown(format!("{error}")))
+}
+
+fn report(plan: &Plan, installed: &Installed, out: &mut impl Write) -> io::Result<()> {
+    let authority = Authority::open(&plan.home);
+    let issued = &installed.issued;
+    writeln!(out, "{STRONG}Authority{STRONG:#}  {}", plan.home.display())?;
+    if let Ok(authority) = &authority {
+        let key = match plan.passphrase {
+            Some(_) => "key encrypted",
+            None => "key not encrypted",
+        };
+        let cas = [
+            ("root", authority.root(), key),
+            ("issuing CA", authority.issuing(), ""),
+        ];
+        for (kind, ca, note) in cas {
+            let Ok(ca) = ca else { continue };
+            let until = show::date(ca.validity.not_after);
+            writeln!(out, "  {kind:<11}{}  until {until}  {note}", ca.common_name)?;
+        }
+    }
+    let until = show::date(issued.validity.not_after);
+    let names = show::holder(&plan.place.holder);
+    writeln!(out, "{STRONG}Server{STRONG:#}     {names}  until {until}")?;
+    if let Some(note) = server::cut_note(issued) {
+        writeln!(out, "  {note}")?;
+    }
+    let path = plan.place.path.display();
+    writeln!(
+        out,
+        "  installed  {path}/current -> g{:04}",
+        installed.generation
+    )?;
+    writeln!(
+        out,
+        "\nPut these lines into PostgreSQL's configuration, then reload it.\n"
+    )?;
+    configuration(&plan.place.path, out)
+}
+
+/// The lines for `postgresql.conf` and `pg_hba.conf`, to be copied as they are.
+fn configuration(installation: &Path, out: &mut impl Write) -> io::Result<()> {
+    let current = installation.join("current");
+    let file = |name: &str| quoted(&current.join(name));
+    writeln!(out, "{FAINT}# postgresql.conf{FAINT:#}")?;
+    writeln!(out, "ssl = on")?;
+    writeln!(out, "ssl_cert_file = {}", file("server.crt"))?;
+    writeln!(out, "ssl_key_file = {}", file("server.key"))?;
+    writeln!(out, "ssl_ca_file = {}", file("root.crt"))?;
+    writeln!(out, "ssl_crl_file = {}", file("root.crl"))?;
+    writeln!(out, "ssl_min_protocol_version = 'TLSv1.2'")?;
+    writeln!(out)?;
+    writeln!(
+        out,
+        "{FAINT}# pg_hba.conf: above every other line that begins with \"host\", because the first \
+         match wins{FAINT:#}"
+    )?;
+    writeln!(out, "hostnossl  all          all  all  reject")?;
+    writeln!(out, "hostnossl  replication  all  all  reject")?;
+    writeln!(out, "hostssl    all          all  all  cert")?;
+    writeln!(out, "hostssl    replication  all  all  cert")?;
+    writeln!(
+        out,
+        "{FAINT}# for a password beside the certificate: scram-sha-256 clientcert=verify-full \
+         instead of cert{FAINT:#}"
+    )
+}
+
+/// A string in `postgresql.conf`, where a backslash escapes and a quote is doubled.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}

@@ -1,0 +1,297 @@
+//! `pgpki inspect` without a target: what has been issued, the most urgent first.
+
+use std::io::{self, Write};
+
+use pgpki_authority::Authority;
+use pgpki_authority::ledger::{Certificate, Count};
+use pgpki_core::due::{Phase, Within};
+use pgpki_core::finding::{Finding, Severity};
+use pgpki_core::name::printable;
+use pgpki_core::profile::Profile;
+use serde::Serialize;
+use serde::ser::{SerializeSeq as _, Serializer as _};
+use time::{Duration, OffsetDateTime};
+
+use super::findings::{self, FindingJson};
+use crate::args::Inspect;
+use crate::exit::{Exit, Failure};
+use crate::show::{self, FAINT, STRONG};
+
+/// How many certificates the first screen shows.
+const SCREEN: usize = 50;
+
+/// How many certificates are read at a time, so that memory does not grow with the ledger.
+const PAGE: usize = 1000;
+
+/// How long an expired certificate that nobody has replaced is shown as urgent: a month's reports
+/// mention it, and then it is taken for abandoned, as those of people who left are.
+const RECENTLY: Duration = Duration::days(30);
+
+pub(super) fn run(args: &Inspect, now: OffsetDateTime) -> Result<Exit, Failure> {
+    let authority = args.home.open()?;
+    let counts = authority.ledger().counts(now)?;
+    let urgent = authority.ledger().most_urgent(now - RECENTLY, SCREEN)?;
+    let findings = findings(&urgent, &counts, now);
+    // Without a buffer every certificate of `--all` would be a system call of its own.
+    let mut out = io::BufWriter::new(anstream::stdout().lock());
+    match (args.json, args.all) {
+        (false, false) => screen(&authority, &urgent, &counts, now, &mut out)?,
+        (false, true) => {
+            heading(&mut out)?;
+            for_each(&authority, |certificate| {
+                Ok(line(certificate, now, &mut out)?)
+            })?;
+        }
+        (true, all) => json(&authority, &urgent, &counts, &findings, all, now, &mut out)?,
+    }
+    if !args.json && !findings.is_empty() {
+        writeln!(out)?;
+        findings::print(&findings, &mut out)?;
+    }
+    out.flush()?;
+    Ok(findings::exit(&findings))
+}
+
+/// Every certificate, a page at a time.
+fn for_each(
+    authority: &Authority,
+    mut act: impl FnMut(&Certificate) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut after = None;
+    loop {
+        let page = authority.ledger().page(after, PAGE)?;
+        page.iter().try_for_each(&mut act)?;
+        match page.last() {
+            Some(last) => after = Some((last.validity.not_after, last.serial)),
+            None => return Ok(()),
+        }
+    }
+}
+
+fn screen(
+    authority: &Authority,
+    urgent: &[Certificate],
+    counts: &[Count],
+    now: OffsetDateTime,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
+    writeln!(out, "{STRONG}{}{STRONG:#}", authority.home().display())?;
+    heading(out)?;
+    for certificate in urgent {
+        line(certificate, now, out)?;
+    }
+    writeln!(out)?;
+    for count in counts {
+        let parts = [
+            (count.valid, "valid"),
+            (count.due, "due"),
+            (count.replaced, "replaced"),
+            (count.expired, "expired"),
+        ];
+        let parts: Vec<String> = parts
+            .iter()
+            .filter(|(number, _)| *number > 0)
+            .map(|(number, what)| format!("{number} {what}"))
+            .collect();
+        writeln!(out, "{:<8} {}", count.profile, parts.join(", "))?;
+    }
+    let listed = urgent.len() as u64;
+    let all: u64 = counts.iter().map(|count| count.valid + count.due).sum();
+    if all > listed {
+        writeln!(
+            out,
+            "\n{FAINT}These are the {listed} that end soonest; --all lists every one.{FAINT:#}"
+        )?;
+    }
+    Ok(())
+}
+
+fn heading(out: &mut impl Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "{FAINT}  days              until       kind     status    {:<32}  name{FAINT:#}",
+        "serial"
+    )
+}
+
+/// The name comes last: it may be of any width.
+fn line(certificate: &Certificate, now: OffsetDateTime, out: &mut impl Write) -> io::Result<()> {
+    let phase = Phase::at(certificate.validity, Within::Third, now);
+    let style = show::phase_style(phase);
+    let days = show::days_left(certificate.validity, now);
+    let bar = show::bar(certificate.validity, now);
+    let until = show::date(certificate.validity.not_after);
+    let status = status(certificate, phase);
+    let Certificate {
+        profile, serial, ..
+    } = certificate;
+    writeln!(
+        out,
+        "{days:>6}  {style}{bar}{style:#}  {until}  {:<7}  {status:<8}  {serial}  {}",
+        profile.as_str(),
+        names(certificate)
+    )
+}
+
+fn names(certificate: &Certificate) -> String {
+    match certificate.hosts.is_empty() {
+        true => printable(&certificate.common_name),
+        false => certificate.hosts.join(", "),
+    }
+}
+
+fn status(certificate: &Certificate, phase: Phase) -> &'static str {
+    match (certificate.replaced, phase) {
+        (true, Phase::Valid | Phase::Due | Phase::NotYetValid) => "replaced",
+        (_, phase) => show::phase(phase),
+    }
+}
+
+/// What is wrong, counted by profile: a thousand clients that are due are one finding.
+fn findings(urgent: &[Certificate], counts: &[Count], now: OffsetDateTime) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for profile in Profile::ALL {
+        let of_profile = |c: &&Certificate| c.profile == profile;
+        let phase = |c: &&Certificate| Phase::at(c.validity, Within::Third, now);
+        let expired = urgent
+            .iter()
+            .filter(of_profile)
+            .filter(|c| phase(c) == Phase::Expired);
+        if let Some(last) = expired.clone().last() {
+            findings.push(Finding {
+                code: "expired",
+                severity: Severity::Error,
+                message: format!(
+                    "{} expired within the last {} days, the last on {}: {}",
+                    show::count(expired.count(), &format!("{profile} certificate")),
+                    RECENTLY.whole_days(),
+                    show::date(last.validity.not_after),
+                    names(last),
+                ),
+                hint: what_to_do(profile).to_owned(),
+            });
+        }
+        let due = counts
+            .iter()
+            .find(|count| count.profile == profile)
+            .map_or(0, |count| count.due);
+        let first = urgent
+            .iter()
+            .filter(of_profile)
+            .find(|c| phase(c) == Phase::Due);
+        if due > 0 {
+            let first = first.map(|c| {
+                format!(
+                    ", the first on {}: {}",
+                    show::date(c.validity.not_after),
+                    names(c)
+                )
+            });
+            findings.push(Finding {
+                code: "due",
+                severity: Severity::Warning,
+                message: format!(
+                    "{} in the last third of the lifetime{}",
+                    show::count(due as usize, &format!("{profile} certificate")),
+                    first.unwrap_or_default(),
+                ),
+                hint: what_to_do(profile).to_owned(),
+            });
+        }
+    }
+    findings
+}
+
+fn what_to_do(profile: Profile) -> &'static str {
+    match profile {
+        Profile::Root => "The root must be replaced, and every client told of the new one",
+        Profile::Issuing => "pgpki rotate --root-passphrase-file FILE renews the issuing CA",
+        Profile::Server => "pgpki rotate renews it where it is installed",
+        Profile::Client => {
+            "pgpki rotate renews it where its folder still is; otherwise pgpki issue-client, and \
+             hand it out again"
+        }
+    }
+}
+
+/// A certificate in JSON, as `docs/json.md` has it.
+#[derive(Serialize)]
+struct CertificateJson {
+    serial: String,
+    profile: &'static str,
+    subject: String,
+    names: Vec<String>,
+    not_before: String,
+    not_after: String,
+    status: &'static str,
+}
+
+impl CertificateJson {
+    fn of(certificate: &Certificate, now: OffsetDateTime) -> Self {
+        let phase = Phase::at(certificate.validity, Within::Third, now);
+        Self {
+            serial: certificate.serial.to_string(),
+            profile: certificate.profile.as_str(),
+            subject: certificate.common_name.clone(),
+            names: certificate.hosts.clone(),
+            not_before: show::rfc3339(certificate.validity.not_before),
+            not_after: show::rfc3339(certificate.validity.not_after),
+            status: status(certificate, phase),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct CountJson {
+    profile: &'static str,
+    valid: u64,
+    due: u64,
+    replaced: u64,
+    expired: u64,
+}
+
+/// The whole report in JSON, written as it is read: the list of certificates may be of any length.
+#[allow(clippy::too_many_arguments)]
+fn json(
+    authority: &Authority,
+    urgent: &[Certificate],
+    counts: &[Count],
+    findings: &[Finding],
+    all: bool,
+    now: OffsetDateTime,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
+    let counts: Vec<CountJson> = counts
+        .iter()
+        .map(|count| CountJson {
+            profile: count.profile.as_str(),
+            valid: count.valid,
+            due: count.due,
+            replaced: count.replaced,
+            expired: count.expired,
+        })
+        .collect();
+    let findings: Vec<FindingJson<'_>> = findings::to_json(findings);
+    write!(out, "{{\"version\":1,\"home\":")?;
+    serde_json::to_writer(&mut *out, &authority.home().to_string_lossy())?;
+    write!(out, ",\"counts\":")?;
+    serde_json::to_writer(&mut *out, &counts)?;
+    write!(out, ",\"findings\":")?;
+    serde_json::to_writer(&mut *out, &findings)?;
+    write!(out, ",\"certificates\":")?;
+    let mut serializer = serde_json::Serializer::new(&mut *out);
+    let mut list = serializer.serialize_seq(None)?;
+    match all {
+        false => {
+            for certificate in urgent {
+                list.serialize_element(&CertificateJson::of(certificate, now))?;
+            }
+        }
+        true => for_each(authority, |certificate| {
+            Ok(list.serialize_element(&CertificateJson::of(certificate, now))?)
+        })?,
+    }
+    list.end()?;
+    writeln!(out, "}}")?;
+    Ok(())
+}

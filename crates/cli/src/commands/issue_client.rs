@@ -1,0 +1,198 @@
+//! `pgpki issue-client`: a credential for each role, as a folder ready for `~/.postgresql`.
+
+use std::collections::HashSet;
+use std::io::{self, Read as _, Write};
+use std::path::Path;
+
+use pgpki_authority::ledger::{Place, PlaceKind};
+use pgpki_authority::{Authority, HandOver};
+use pgpki_core::issue::{Holder, Issued};
+use pgpki_core::name::{Role, printable};
+use pgpki_fs::{Owner, Shelf};
+use time::OffsetDateTime;
+
+use super::server;
+use crate::args::IssueClient;
+use crate::exit::{Exit, Failure};
+use crate::progress::Progress;
+use crate::show::{self, FAINT, STRONG};
+
+/// The largest list of roles that is read, in bytes: a million names of full length.
+const MAX_LIST: u64 = 64 << 20;
+
+/// With more roles than this the report counts them, instead of filling the screen.
+const LISTED: usize = 50;
+
+pub(crate) fn run(args: &IssueClient, now: OffsetDateTime) -> Result<Exit, Failure> {
+    let roles = roles(args)?;
+    let mut authority = args.home.open_to_issue()?;
+    let out = pgpki_fs::canonical(&args.out)?;
+    let algorithm = args.key_algorithm.unwrap_or(authority.settings().algorithm);
+    let places: Vec<Place> = roles
+        .iter()
+        .map(|role| Place {
+            path: out.join(role.as_str()),
+            kind: PlaceKind::Folder,
+            holder: Holder::Client(role.clone()),
+            algorithm,
+            days: args.days,
+            owner: Owner::caller(),
+        })
+        .collect();
+    let others = still_valid(&authority, &roles, now)?;
+    let (shelf, created) = Shelf::prepare(&out)?;
+    let progress = Progress::new(places.len());
+    let done = authority.hand_over(&places, &shelf, now, &|made| progress.add(made));
+    drop(progress);
+    drop(shelf);
+    let done = server::undo(done.map_err(Failure::from), created)?;
+    report(&done, &others, &out, &mut anstream::stdout().lock())?;
+    failures(&done)
+}
+
+/// The roles from the command line and the list, each once, in order.
+fn roles(args: &IssueClient) -> Result<Vec<Role>, Failure> {
+    let list = match &args.from {
+        Some(file) => read_list(file)?,
+        None => String::new(),
+    };
+    let mut seen = HashSet::new();
+    let mut roles = Vec::new();
+    let mut add = |name: &str| {
+        let role: Role = name.parse()?;
+        if seen.insert(role.clone()) {
+            roles.push(role);
+        }
+        Ok::<_, Failure>(())
+    };
+    args.roles.iter().try_for_each(|name| add(name))?;
+    for (number, line) in list.lines().enumerate() {
+        // A name may begin or end with a space, so lines are taken as they are.
+        if !line.is_empty() {
+            add(line).map_err(|failure| Failure {
+                message: format!("line {}: {}", number + 1, failure.message),
+                ..failure
+            })?;
+        }
+    }
+    match roles.is_empty() {
+        true => Err(Failure::new(Exit::BadInput, "the list names no role")),
+        false => Ok(roles),
+    }
+}
+
+fn read_list(file: &Path) -> Result<String, Failure> {
+    let bytes = match file == Path::new("-") {
+        false => pgpki_fs::read_bounded(file, MAX_LIST)?,
+        true => {
+            let mut bytes = Vec::new();
+            let read = io::stdin()
+                .lock()
+                .take(MAX_LIST + 1)
+                .read_to_end(&mut bytes);
+            read.map_err(|error| {
+                Failure::new(Exit::Failed, format!("cannot read standard input: {error}"))
+            })?;
+            if bytes.len() as u64 > MAX_LIST {
+                let message = format!("standard input is larger than {MAX_LIST} bytes");
+                return Err(Failure::new(Exit::BadInput, message));
+            }
+            bytes
+        }
+    };
+    String::from_utf8(bytes).map_err(|_| {
+        let message = format!("the list of roles in {} is not UTF-8 text", file.display());
+        Failure::new(Exit::BadInput, message)
+    })
+}
+
+/// For each role, until when a certificate that it already has is valid.
+fn still_valid(
+    authority: &Authority,
+    roles: &[Role],
+    now: OffsetDateTime,
+) -> Result<Vec<(Role, OffsetDateTime)>, Failure> {
+    let mut valid = Vec::new();
+    for role in roles {
+        if let Some(end) = authority.ledger().live_until(role, now)? {
+            valid.push((role.clone(), end));
+        }
+    }
+    Ok(valid)
+}
+
+fn report(
+    done: &HandOver,
+    others: &[(Role, OffsetDateTime)],
+    out_dir: &Path,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let issued: Vec<&Issued> = done.done.iter().map(|(_, issued)| issued).collect();
+    if let [first, .., last] = issued.as_slice()
+        && issued.len() > LISTED
+    {
+        let (number, until) = (issued.len(), show::date(last.validity.not_after));
+        let from = printable(&first.common_name);
+        let to = printable(&last.common_name);
+        writeln!(
+            out,
+            "{STRONG}{number} roles{STRONG:#}  until {until}  {from} … {to}"
+        )?;
+    } else {
+        for (place, issued) in &done.done {
+            let until = show::date(issued.validity.not_after);
+            let role = show::holder(&place.holder);
+            let path = printable(&place.path.to_string_lossy());
+            writeln!(out, "{STRONG}{role}{STRONG:#}  until {until}  {path}")?;
+        }
+    }
+    if let Some(note) = issued.first().and_then(|issued| server::cut_note(issued)) {
+        writeln!(out, "  {note}")?;
+    }
+    for (role, end) in others.iter().take(LISTED) {
+        let (role, end) = (printable(role.as_str()), show::date(*end));
+        writeln!(
+            out,
+            "  {role} already had a certificate, which stays valid until {end}"
+        )?;
+    }
+    if others.len() > LISTED {
+        let more = others.len() - LISTED;
+        writeln!(
+            out,
+            "  and {more} more roles already had one that stays valid"
+        )?;
+    }
+    for error in &done.left_behind {
+        writeln!(
+            out,
+            "  a file that was in a folder could not be moved along: {error}"
+        )?;
+    }
+    if !done.done.is_empty() {
+        let dir = printable(&out_dir.to_string_lossy());
+        writeln!(
+            out,
+            "\n{FAINT}Each folder in {dir} becomes ~/.postgresql of its user, who connects with\n\
+             psql \"host=HOST dbname=DB user=ROLE sslmode=verify-full\"{FAINT:#}"
+        )?;
+    }
+    Ok(())
+}
+
+/// Some folders may have failed after the others had been made.
+fn failures(done: &HandOver) -> Result<Exit, Failure> {
+    let Some((place, error)) = done.failed.first() else {
+        return Ok(Exit::Done);
+    };
+    let more = match done.failed.len() - 1 {
+        0 => String::new(),
+        more => format!(", and {} besides", show::count(more, "folder")),
+    };
+    let message = format!("{}: {error}{more}", place.path.display());
+    Err(Failure::new(Exit::Failed, message).hint(
+        error
+            .hint()
+            .unwrap_or_else(|| "That folder is as it was".to_owned()),
+    ))
+}

@@ -1,0 +1,8 @@
+//! One file for each command: what was asked for is checked, done by the authority, and reported.
+
+pub(crate) mod init;
+pub(crate) mod inspect;
+pub(crate) mod issue_client;
+pub(crate) mod issue_server;
+pub(crate) mod rotate;
+mod server;

@@ -1,0 +1,332 @@
+//! `pgpki rotate`: renew whatever is due.
+
+use std::io::{self, IsTerminal as _, Write};
+
+use pgpki_authority::Authority;
+use pgpki_authority::ledger::{KnownPlace, Place};
+use pgpki_authority::rotation::{Gone, IssuingProblem, Plan, Report, Request};
+use pgpki_core::due::Within;
+use pgpki_core::issue::Issued;
+use pgpki_core::name::printable;
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use crate::args::Rotate;
+use crate::exit::{Exit, Failure};
+use crate::passphrase;
+use crate::progress::Progress;
+use crate::show::{self, BAD, GOOD, STRONG, WARNING};
+
+pub(crate) fn run(args: &Rotate, now: OffsetDateTime) -> Result<Exit, Failure> {
+    let passphrase = args
+        .root_passphrase_file
+        .as_deref()
+        .map(passphrase::from_file)
+        .transpose()?;
+    let request = Request {
+        within: args.within.map_or(Within::Third, Within::Duration),
+        force: args.force,
+        root_passphrase: passphrase.as_ref().map(|bytes| bytes.as_slice()),
+    };
+    if args.dry_run {
+        return dry_run(args, &request, now);
+    }
+    let mut authority = args.home.open_to_rotate()?;
+    let due = authority.plan(&request, now)?.renew.len();
+    let progress = Progress::new(due);
+    let report = authority.rotate(&request, now, &|made| progress.add(made))?;
+    drop(progress);
+    let outcome = Outcome::of(&report, &authority)?;
+    let mut out = anstream::stdout().lock();
+    if args.json {
+        serde_json::to_writer_pretty(&mut out, &outcome)?;
+        writeln!(out)?;
+    } else {
+        print(&outcome, &authority, &request, &mut out)?;
+    }
+    Ok(outcome.exit())
+}
+
+fn dry_run(args: &Rotate, request: &Request<'_>, now: OffsetDateTime) -> Result<Exit, Failure> {
+    let authority = args.home.open()?;
+    let plan = authority.plan(request, now)?;
+    let outcome = Outcome::of_plan(&plan, &authority)?;
+    let mut out = anstream::stdout().lock();
+    if args.json {
+        serde_json::to_writer_pretty(&mut out, &outcome)?;
+        writeln!(out)?;
+    } else {
+        print(&outcome, &authority, request, &mut out)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// What happened to one place, or would.
+#[derive(Serialize)]
+struct Line {
+    /// `renewed`, `would-renew`, `waiting`, `moved-away`, `changed`, `failed`.
+    outcome: &'static str,
+    path: String,
+    kind: &'static str,
+    profile: &'static str,
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    serial: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_after: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generation: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// The report of `rotate --json`, as `docs/json.md` has it.
+#[derive(Serialize)]
+struct Outcome {
+    version: u32,
+    dry_run: bool,
+    /// `not-due`, `renewed`, `would-renew`, `passphrase-needed`, `failed`.
+    issuing_ca: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issuing_ca_reason: Option<String>,
+    issuing_ca_not_after: String,
+    places: Vec<Line>,
+    /// Leftovers of killed runs that were removed.
+    swept: usize,
+    /// What could not be removed or moved, and why.
+    left: Vec<String>,
+}
+
+impl Outcome {
+    fn of(report: &Report, authority: &Authority) -> Result<Self, Failure> {
+        let (issuing_ca, reason) = match (&report.issuing, &report.issuing_problem) {
+            (Some(_), _) => ("renewed", None),
+            (None, None) => ("not-due", None),
+            (None, Some(IssuingProblem::PassphraseNeeded)) => ("passphrase-needed", None),
+            (None, Some(IssuingProblem::Failed(error))) => ("failed", Some(error.to_string())),
+        };
+        let renewed = report
+            .renewed
+            .iter()
+            .map(|(place, issued, generation)| Line::renewed(place, issued, *generation));
+        let waiting = report
+            .waiting
+            .iter()
+            .map(|known| Line::known("waiting", known));
+        let gone = report.gone.iter().map(|(known, gone)| match gone {
+            Gone::Moved => Line::known("moved-away", known),
+            Gone::Changed => Line::known("changed", known),
+        });
+        let failed = report.failed.iter().map(|(place, why)| Line {
+            reason: Some(why.clone()),
+            ..Line::new("failed", place)
+        });
+        Ok(Self {
+            version: 1,
+            dry_run: false,
+            issuing_ca,
+            issuing_ca_reason: reason,
+            issuing_ca_not_after: show::rfc3339(authority.issuing()?.validity.not_after),
+            places: renewed.chain(waiting).chain(gone).chain(failed).collect(),
+            swept: report.swept,
+            left: report.left.iter().map(ToString::to_string).collect(),
+        })
+    }
+
+    fn of_plan(plan: &Plan, authority: &Authority) -> Result<Self, Failure> {
+        let renew = plan
+            .renew
+            .iter()
+            .map(|known| Line::known("would-renew", known));
+        let waiting = plan
+            .waiting
+            .iter()
+            .map(|known| Line::known("waiting", known));
+        Ok(Self {
+            version: 1,
+            dry_run: true,
+            issuing_ca: if plan.issuing {
+                "would-renew"
+            } else {
+                "not-due"
+            },
+            issuing_ca_reason: None,
+            issuing_ca_not_after: show::rfc3339(authority.issuing()?.validity.not_after),
+            places: renew.chain(waiting).collect(),
+            swept: 0,
+            left: Vec::new(),
+        })
+    }
+
+    fn exit(&self) -> Exit {
+        if self.places.iter().any(|line| line.outcome == "failed") || self.issuing_ca == "failed" {
+            Exit::Failed
+        } else if self.issuing_ca == "passphrase-needed" {
+            Exit::Findings
+        } else {
+            Exit::Done
+        }
+    }
+
+    fn is_quiet(&self) -> bool {
+        let nothing_issued = matches!(self.issuing_ca, "not-due");
+        nothing_issued && self.places.is_empty() && self.swept == 0 && self.left.is_empty()
+    }
+}
+
+impl Line {
+    fn new(outcome: &'static str, place: &Place) -> Self {
+        Self {
+            outcome,
+            path: place.path.to_string_lossy().into_owned(),
+            kind: place.kind.as_str(),
+            profile: place.holder.profile().as_str(),
+            name: show::holder(&place.holder),
+            serial: None,
+            not_after: None,
+            generation: None,
+            reason: None,
+        }
+    }
+
+    fn renewed(place: &Place, issued: &Issued, generation: Option<u32>) -> Self {
+        Self {
+            serial: Some(issued.serial.to_string()),
+            not_after: Some(show::rfc3339(issued.validity.not_after)),
+            generation,
+            ..Self::new("renewed", place)
+        }
+    }
+
+    fn known(outcome: &'static str, known: &KnownPlace) -> Self {
+        let installed = known.installed.as_ref();
+        Self {
+            serial: installed.map(|installed| installed.serial.to_string()),
+            not_after: installed.map(|installed| show::rfc3339(installed.validity.not_after)),
+            ..Self::new(outcome, &known.place)
+        }
+    }
+}
+
+fn print(
+    outcome: &Outcome,
+    authority: &Authority,
+    request: &Request<'_>,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
+    if outcome.is_quiet() {
+        // cron mails whatever is printed, and there is nothing to tell.
+        if io::stdout().is_terminal() || outcome.dry_run {
+            nothing_due(authority, request, out)?;
+        }
+        return Ok(());
+    }
+    issuing_ca(outcome, out)?;
+    for line in &outcome.places {
+        place(line, out)?;
+    }
+    if outcome.swept > 0 {
+        writeln!(
+            out,
+            "removed {} of runs that were killed",
+            show::count(outcome.swept, "leftover")
+        )?;
+    }
+    for left in &outcome.left {
+        writeln!(out, "{WARNING}left{WARNING:#}  {}", printable(left))?;
+    }
+    let is_installed = |line: &&Line| line.generation.is_some();
+    if outcome.places.iter().any(|line| is_installed(&line)) {
+        writeln!(
+            out,
+            "\nReload PostgreSQL, so that it uses the new certificate: pg_ctl reload, or\nSELECT pg_reload_conf()"
+        )?;
+    }
+    Ok(())
+}
+
+fn issuing_ca(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
+    let end = &outcome.issuing_ca_not_after;
+    match outcome.issuing_ca {
+        "renewed" => writeln!(out, "{GOOD}renewed{GOOD:#}  the issuing CA, until {end}"),
+        "would-renew" => writeln!(out, "would renew  the issuing CA, which ends {end}"),
+        "passphrase-needed" => writeln!(
+            out,
+            "{WARNING}due{WARNING:#}  the issuing CA ends {end}, and everything it signs with it.\n     \
+             Renewing it needs the root key's passphrase before that:\n     \
+             pgpki rotate --root-passphrase-file FILE"
+        ),
+        "failed" => {
+            let reason = outcome.issuing_ca_reason.as_deref().unwrap_or_default();
+            writeln!(
+                out,
+                "{BAD}failed{BAD:#}  the issuing CA, which ends {end}: {reason}"
+            )
+        }
+        _ => Ok(()),
+    }
+}
+
+fn place(line: &Line, out: &mut impl Write) -> io::Result<()> {
+    let Line { profile, name, .. } = line;
+    let path = printable(&line.path);
+    let end = line.not_after.as_deref().unwrap_or("never");
+    match line.outcome {
+        "renewed" => {
+            let generation = line
+                .generation
+                .map(|n| format!("/current -> g{n:04}"))
+                .unwrap_or_default();
+            writeln!(
+                out,
+                "{GOOD}renewed{GOOD:#}  {profile} {STRONG}{name}{STRONG:#}  until {end}  {path}{generation}"
+            )
+        }
+        "would-renew" => writeln!(
+            out,
+            "would renew  {profile} {STRONG}{name}{STRONG:#}  ends {end}  {path}"
+        ),
+        "waiting" => writeln!(
+            out,
+            "{WARNING}waiting{WARNING:#}  {profile} {STRONG}{name}{STRONG:#}  ends {end}, as the issuing CA does  {path}"
+        ),
+        "moved-away" => writeln!(
+            out,
+            "{WARNING}moved away{WARNING:#}  {profile} {STRONG}{name}{STRONG:#}  ends {end}; hand out a new one: {path} is not there any more"
+        ),
+        "changed" => writeln!(
+            out,
+            "{WARNING}left alone{WARNING:#}  {profile} {STRONG}{name}{STRONG:#}  {path} does not hold the certificate that was put there"
+        ),
+        _ => {
+            let reason = printable(line.reason.as_deref().unwrap_or_default());
+            writeln!(
+                out,
+                "{BAD}failed{BAD:#}  {profile} {STRONG}{name}{STRONG:#}  {path}: {reason}"
+            )
+        }
+    }
+}
+
+fn nothing_due(
+    authority: &Authority,
+    request: &Request<'_>,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
+    let places = authority.ledger().places()?;
+    let next = places
+        .iter()
+        .filter_map(|known| Some((known, request.within.due_from(known.installed?.validity))))
+        .min_by_key(|(_, due)| *due);
+    match next {
+        Some((known, due)) => writeln!(
+            out,
+            "Nothing is due. The next is {} {}, from {} on.",
+            known.place.holder.profile(),
+            show::holder(&known.place.holder),
+            show::date(due)
+        )?,
+        None => writeln!(out, "Nothing is due.")?,
+    }
+    Ok(())
+}

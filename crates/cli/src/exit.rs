@@ -1,0 +1,284 @@
+//! How a command ends: its status, and what a failure tells the user.
+
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+
+use pgpki_authority::ledger::LedgerError;
+use pgpki_authority::{AuthorityError, CaStoreError, DeliverError};
+use pgpki_core::issue::IssueError;
+use pgpki_core::key::KeyError;
+use pgpki_core::name::{HostError, OrganizationError, RoleError};
+use pgpki_fs::{
+    InstallationError, LockError, OwnerError, PrivateError, ReadError, ShelfError, StageError,
+    WalkError,
+};
+
+/// The exit statuses, as `docs/exit-codes.md` has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Done, or nothing to do.
+    Done = 0,
+    /// There are findings, or something is due that could not be done.
+    Findings = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// It would have broken something.
+    Refused = 3,
+    /// A name, file or value is not what it should be.
+    BadInput = 4,
+    /// It failed, and nothing has changed.
+    Failed = 5,
+    /// A defect in pgpki.
+    Defect = 70,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command did not do what it was asked to.
+#[derive(Debug)]
+pub struct Failure {
+    /// The status that the process ends with.
+    pub exit: Exit,
+    /// What happened, and to what.
+    pub message: String,
+    /// What to do next.
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure without a hint.
+    pub fn new(exit: Exit, error: impl fmt::Display) -> Self {
+        Self {
+            exit,
+            message: error.to_string(),
+            hint: None,
+        }
+    }
+
+    /// The same failure with a hint, in place of the one it had.
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        let hint = Some(hint.into());
+        Self { hint, ..self }
+    }
+
+    fn with(exit: Exit, error: &impl fmt::Display, hint: Option<String>) -> Self {
+        Self {
+            hint,
+            ..Self::new(exit, error)
+        }
+    }
+}
+
+/// `pgpki: what happened`, and below it what to do.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pgpki: {}", self.message)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\n       {}", hint.replace('\n', "\n       ")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    /// Of all that is read or written through `std::io`, only the report can fail here. A reader
+    /// that has seen enough, as `head` does, is no failure.
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::new(Exit::Done, ""),
+            _ => Self::new(Exit::Failed, format!("cannot write the report: {error}")),
+        }
+    }
+}
+
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Self {
+        io::Error::from(error).into()
+    }
+}
+
+/// Input that is wrong in itself.
+macro_rules! bad_input {
+    ($($error:ty),*) => {$(
+        impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Self::new(Exit::BadInput, error)
+            }
+        }
+    )*};
+}
+bad_input!(HostError, RoleError, OrganizationError);
+
+impl From<OwnerError> for Failure {
+    fn from(error: OwnerError) -> Self {
+        let hint = error.hint();
+        Self::with(Exit::BadInput, &error, hint)
+    }
+}
+
+impl From<WalkError> for Failure {
+    fn from(error: WalkError) -> Self {
+        Self::with(walk_exit(&error), &error, error.hint())
+    }
+}
+
+fn walk_exit(error: &WalkError) -> Exit {
+    match error {
+        WalkError::WrongOwner { .. } | WalkError::TooOpen { .. } => Exit::Refused,
+        WalkError::Make(_) | WalkError::Io(_) => Exit::Failed,
+        _ => Exit::BadInput,
+    }
+}
+
+impl From<PrivateError> for Failure {
+    fn from(error: PrivateError) -> Self {
+        let exit = match &error {
+            PrivateError::Directory(error) => walk_exit(error),
+            PrivateError::AlreadyExists { .. } => Exit::Refused,
+            _ => Exit::Failed,
+        };
+        Self::with(exit, &error, error.hint())
+    }
+}
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        let exit = match error {
+            ReadError::HardLink { .. }
+            | ReadError::WrongOwner { .. }
+            | ReadError::TooOpen { .. } => Exit::Refused,
+            ReadError::Io(_) => Exit::Failed,
+            _ => Exit::BadInput,
+        };
+        Self::with(exit, &error, error.hint())
+    }
+}
+
+impl From<InstallationError> for Failure {
+    fn from(error: InstallationError) -> Self {
+        let exit = match &error {
+            InstallationError::Directory(error) => walk_exit(error),
+            InstallationError::CurrentIsNoLink { .. }
+            | InstallationError::CurrentLeadsElsewhere { .. } => Exit::Refused,
+            _ => Exit::Failed,
+        };
+        Self::with(exit, &error, error.hint())
+    }
+}
+
+impl From<ShelfError> for Failure {
+    fn from(error: ShelfError) -> Self {
+        let exit = match &error {
+            ShelfError::Directory(error) => walk_exit(error),
+            ShelfError::BadName { .. } => Exit::BadInput,
+            ShelfError::InTheWay { .. }
+            | ShelfError::Occupied { .. }
+            | ShelfError::ReservedTaken { .. }
+            | ShelfError::NoExchange { .. } => Exit::Refused,
+            _ => Exit::Failed,
+        };
+        Self::with(exit, &error, error.hint())
+    }
+}
+
+impl From<StageError> for Failure {
+    fn from(error: StageError) -> Self {
+        Self::with(Exit::Failed, &error, error.hint())
+    }
+}
+
+impl From<LockError> for Failure {
+    fn from(error: LockError) -> Self {
+        let exit = match error {
+            LockError::Busy { .. } => Exit::Refused,
+            _ => Exit::Failed,
+        };
+        Self::with(exit, &error, error.hint())
+    }
+}
+
+impl From<LedgerError> for Failure {
+    fn from(error: LedgerError) -> Self {
+        let exit = match error {
+            LedgerError::Newer { .. } | LedgerError::NotALedger { .. } => Exit::Refused,
+            _ => Exit::Failed,
+        };
+        Self::new(exit, error)
+    }
+}
+
+impl From<IssueError> for Failure {
+    fn from(error: IssueError) -> Self {
+        match error {
+            IssueError::NoHost | IssueError::LongCommonName(_) => Self::new(Exit::BadInput, error),
+            IssueError::CaNotValid { .. } => Self::new(Exit::Refused, error).hint(
+                "If the clock is right, renew the issuing CA: \
+                 pgpki rotate --root-passphrase-file FILE",
+            ),
+            _ => Self::new(Exit::Failed, error),
+        }
+    }
+}
+
+impl From<KeyError> for Failure {
+    fn from(error: KeyError) -> Self {
+        Self::new(Exit::Failed, error)
+    }
+}
+
+impl From<CaStoreError> for Failure {
+    fn from(error: CaStoreError) -> Self {
+        match error {
+            CaStoreError::Directory(error) => error.into(),
+            CaStoreError::Stage(error) => error.into(),
+            CaStoreError::Read(error) => error.into(),
+            CaStoreError::Key {
+                source: KeyError::WrongPassphrase,
+                ..
+            } => Self::new(Exit::BadInput, error),
+            _ => Self::new(Exit::Failed, error),
+        }
+    }
+}
+
+impl From<AuthorityError> for Failure {
+    fn from(error: AuthorityError) -> Self {
+        match error {
+            AuthorityError::Home(PrivateError::Directory(WalkError::Missing { path })) => {
+                let message = format!("there is no authority here: {} is missing", path.display());
+                Self::new(Exit::BadInput, message)
+                    .hint("pgpki init makes one; --home names another place")
+            }
+            AuthorityError::Home(error) => error.into(),
+            AuthorityError::Read(error) => error.into(),
+            AuthorityError::Ledger(error) => error.into(),
+            AuthorityError::Ca(error) => error.into(),
+            AuthorityError::Issue(error) => error.into(),
+            AuthorityError::Key(error) => error.into(),
+            AuthorityError::Lock(error) => error.into(),
+            AuthorityError::NotAHome { .. } => Self::new(Exit::BadInput, error)
+                .hint("pgpki init makes one; --home names another place"),
+            AuthorityError::Settings { .. } => Self::new(Exit::BadInput, error)
+                .hint("Put that entry right with an editor; nothing was changed"),
+            _ => Self::new(Exit::Failed, error),
+        }
+    }
+}
+
+impl From<DeliverError> for Failure {
+    fn from(error: DeliverError) -> Self {
+        match error {
+            DeliverError::Authority(error) => error.into(),
+            DeliverError::Installation(error) => error.into(),
+            DeliverError::Shelf(error) => error.into(),
+            DeliverError::Stage(error) => error.into(),
+            DeliverError::PathNotText { .. } => Self::new(Exit::BadInput, error),
+            _ => Self::new(Exit::Refused, error).hint("Move it away, or choose another directory"),
+        }
+    }
+}

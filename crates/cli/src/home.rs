@@ -1,0 +1,73 @@
+//! Where the authority is, and how to wait for it.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pgpki_authority::{Authority, AuthorityError};
+use pgpki_fs::{Holder, Owner};
+
+use crate::args::Home;
+use crate::exit::{Exit, Failure};
+
+/// Where root keeps it: state of a program, as the Filesystem Hierarchy Standard has it.
+const ROOTS_HOME: &str = "/var/lib/pgpki";
+
+/// How long a command waits for another. A rotation of thousands of folders takes seconds; after
+/// ten minutes something is stuck, and cron should say so rather than pile up.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+impl Home {
+    /// The path of the authority's directory, absolute and without symbolic links.
+    pub(crate) fn path(&self) -> Result<PathBuf, Failure> {
+        let given = match &self.home {
+            Some(home) => home.clone(),
+            None => default_home()?,
+        };
+        Ok(pgpki_fs::canonical(&given)?)
+    }
+
+    /// Opens the authority for reading.
+    pub(crate) fn open(&self) -> Result<Authority, Failure> {
+        Ok(Authority::open(&self.path()?)?)
+    }
+
+    /// Opens the authority for issuing, after any rotation that is on.
+    pub(crate) fn open_to_issue(&self) -> Result<Authority, Failure> {
+        let opened: Result<_, AuthorityError> =
+            Authority::open_to_issue(&self.path()?, PATIENCE, announce);
+        Ok(opened?)
+    }
+
+    /// Opens the authority alone.
+    pub(crate) fn open_to_rotate(&self) -> Result<Authority, Failure> {
+        let opened: Result<_, AuthorityError> =
+            Authority::open_to_rotate(&self.path()?, PATIENCE, announce);
+        Ok(opened?)
+    }
+}
+
+fn announce(holder: Option<Holder>) {
+    let who = holder.map_or("another pgpki".to_owned(), |holder| holder.to_string());
+    // Nothing can be done about a closed standard error.
+    let _ = writeln!(std::io::stderr(), "pgpki: waiting for {who}");
+}
+
+fn default_home() -> Result<PathBuf, Failure> {
+    if Owner::caller().uid == 0 {
+        return Ok(ROOTS_HOME.into());
+    }
+    let absolute = |name| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            // The XDG Base Directory Specification ignores relative paths.
+            .filter(|path| path.is_absolute())
+    };
+    absolute("XDG_DATA_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
+        .map(|data| data.join("pgpki"))
+        .ok_or_else(|| {
+            Failure::new(Exit::Usage, "neither HOME nor XDG_DATA_HOME is set")
+                .hint("Name the authority's directory with --home")
+        })
+}

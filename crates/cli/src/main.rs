@@ -1,0 +1,7 @@
+//! The `pgpki` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pgpki::main()
+}

@@ -1,0 +1,87 @@
+//! Where passphrases come from: a file, or a person at a terminal. Never an argument, which every
+//! user of the machine can see.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use crate::args::NewPassphrase;
+use crate::exit::{Exit, Failure};
+
+/// More than any passphrase has, in bytes.
+const MAX_BYTES: u64 = 4096;
+
+/// A passphrase. Wiped from memory when it is dropped.
+pub(crate) type Passphrase = Zeroizing<Vec<u8>>;
+
+/// The passphrase of a new root key; `None` where there is to be none.
+pub(crate) fn for_new_root(args: &NewPassphrase) -> Result<Option<Passphrase>, Failure> {
+    if args.no_root_passphrase {
+        return Ok(None);
+    }
+    if let Some(file) = &args.root_passphrase_file {
+        return from_file(file).map(Some);
+    }
+    if !io::stdin().is_terminal() {
+        return Err(Failure::new(
+            Exit::Usage,
+            "the root key needs a passphrase, and there is no terminal to ask for it",
+        )
+        .hint("Give --root-passphrase-file FILE, or --no-root-passphrase to leave the key open"));
+    }
+    ask_twice().map(Some)
+}
+
+fn ask_twice() -> Result<Passphrase, Failure> {
+    let first = ask("Passphrase for the root key (needed again in years; keep it): ")?;
+    if first.is_empty() {
+        return Err(Failure::new(Exit::BadInput, "the passphrase is empty")
+            .hint("--no-root-passphrase leaves the root key unencrypted, if that is meant"));
+    }
+    let second = ask("The same again: ")?;
+    if first != second {
+        return Err(Failure::new(Exit::BadInput, "the two passphrases differ"));
+    }
+    Ok(first)
+}
+
+/// Asks a person for a passphrase, without an echo.
+pub(crate) fn ask(prompt: &str) -> Result<Passphrase, Failure> {
+    match rpassword::prompt_password(prompt) {
+        Ok(text) => Ok(Zeroizing::new(text.into_bytes())),
+        Err(error) => Err(Failure::new(
+            Exit::Failed,
+            format!("cannot read a passphrase from the terminal: {error}"),
+        )),
+    }
+}
+
+/// The first line of a file.
+pub(crate) fn from_file(path: &Path) -> Result<Passphrase, Failure> {
+    let bytes = Zeroizing::new(pgpki_fs::read_bounded(path, MAX_BYTES)?);
+    warn_if_open(path);
+    let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or(&[]);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    if line.is_empty() {
+        let message = format!("the first line of {} is empty", path.display());
+        return Err(Failure::new(Exit::BadInput, message).hint("It must hold the passphrase"));
+    }
+    Ok(Zeroizing::new(line.to_vec()))
+}
+
+fn warn_if_open(path: &Path) {
+    let mode = path
+        .metadata()
+        .map_or(0, |metadata| metadata.permissions().mode() & 0o777);
+    if mode & 0o077 != 0 {
+        // Nothing can be done about a closed standard error.
+        let _ = writeln!(
+            io::stderr(),
+            "pgpki: warning: {path} is a secret that others can read: its mode is {mode:04o}\n       \
+             chmod 0600 {path}",
+            path = path.display(),
+        );
+    }
+}

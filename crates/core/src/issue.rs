@@ -1,0 +1,414 @@
+//! Issuing: a root signs itself and issuing CAs, an issuing CA signs servers and roles.
+
+use std::fmt;
+
+use rcgen::{CertificateParams, KeyIdMethod, SanType, SerialNumber};
+use time::OffsetDateTime;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::key::{KeyError, PrivateKey};
+use crate::name::{Host, MAX_COMMON_NAME, Organization, Role, printable};
+use crate::profile::Profile;
+use crate::serial::{NoRandomness, Serial};
+use crate::validity::{Days, Validity};
+
+/// A certificate that has just been signed, and what the ledger keeps of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Issued {
+    /// The certificate, DER.
+    pub der: Vec<u8>,
+    /// Its serial number.
+    pub serial: Serial,
+    /// Its kind.
+    pub profile: Profile,
+    /// The subject's common name.
+    pub common_name: String,
+    /// The subjectAltName entries of a server; empty for the others.
+    pub hosts: Vec<Host>,
+    /// From when until when it counts.
+    pub validity: Validity,
+    /// Whether it was asked for longer than its issuer lasts, and cut to the issuer's end.
+    pub cut_to_issuer: bool,
+}
+
+/// Whom a leaf is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// A server, by its names; the first is the common name.
+    Server(Vec<Host>),
+    /// A role.
+    Client(Role),
+}
+
+impl Holder {
+    /// The profile of this holder's certificates.
+    pub fn profile(&self) -> Profile {
+        match self {
+            Self::Server(_) => Profile::Server,
+            Self::Client(_) => Profile::Client,
+        }
+    }
+
+    /// The common name of this holder's certificates.
+    pub fn common_name(&self) -> Result<String, IssueError> {
+        match self {
+            Self::Client(role) => Ok(role.to_string()),
+            Self::Server(hosts) => {
+                let first = hosts.first().ok_or(IssueError::NoHost)?;
+                let long = || IssueError::LongCommonName(first.clone());
+                first.as_common_name().ok_or_else(long)
+            }
+        }
+    }
+
+    fn hosts(&self) -> &[Host] {
+        match self {
+            Self::Server(hosts) => hosts,
+            Self::Client(_) => &[],
+        }
+    }
+}
+
+impl fmt::Display for Holder {
+    /// `role alice`, or `server db.example.com, 10.0.0.5`. For messages: control characters in a
+    /// role's name are escaped.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Client(role) => write!(f, "role {}", printable(role.as_str())),
+            Self::Server(hosts) => {
+                let names: Vec<String> = hosts.iter().map(Host::to_string).collect();
+                write!(f, "server {}", names.join(", "))
+            }
+        }
+    }
+}
+
+/// Why a certificate could not be issued, or a CA not be used.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IssueError {
+    /// A server without a name.
+    #[error("a server's certificate needs at least one host name or address")]
+    NoHost,
+    /// The first host does not fit into a common name.
+    #[error(
+        "{0} is longer than the {MAX_COMMON_NAME} characters of a common name: \
+         name a shorter host first, this one may follow"
+    )]
+    LongCommonName(Host),
+    /// The CA's own time is over, or has not begun.
+    #[error("the CA {ca:?} counts from {not_before} until {not_after}, and it is {now} now")]
+    CaNotValid {
+        /// The CA's common name.
+        ca: String,
+        /// Its first second.
+        not_before: OffsetDateTime,
+        /// Its last second.
+        not_after: OffsetDateTime,
+        /// What the clock says.
+        now: OffsetDateTime,
+    },
+    /// The bytes are not a certificate, or more than one.
+    #[error("it is not a DER certificate")]
+    NotACertificate,
+    /// The certificate may not sign others.
+    #[error("the certificate {0:?} is not a CA's")]
+    NotACa(String),
+    /// The serial number has more than 128 bits, or is negative.
+    #[error("the serial number of the CA {0:?} is longer than 128 bits, or negative")]
+    ForeignSerial(String),
+    /// Certificate and key are of different CAs.
+    #[error("the private key does not belong to the certificate {0:?}")]
+    KeyMismatch(String),
+    /// The CA's name cannot be written the way it stands in its certificate.
+    #[error(
+        "the name of the CA {0:?} does not survive being copied into what it signs: \
+         it repeats an attribute, or uses a string type that is not supported"
+    )]
+    NameLost(String),
+    /// The CA's key algorithm cannot sign for PostgreSQL.
+    #[error("a CA cannot have an Ed25519 key: libpq's channel binding fails with what it signs")]
+    Ed25519Ca,
+    /// No randomness for the serial number.
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
+    /// A key could not be made or used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The library that encodes certificates refused.
+    #[error("the certificate could not be encoded: {0}")]
+    Encoding(rcgen::Error),
+}
+
+/// What a CA's certificate says of the CA.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaFacts {
+    /// The subject's common name.
+    pub common_name: String,
+    /// The certificate's serial number.
+    pub serial: Serial,
+    /// From when until when it counts.
+    pub validity: Validity,
+}
+
+impl CaFacts {
+    /// Reads a CA's certificate, DER.
+    pub fn read(der: &[u8]) -> Result<Self, IssueError> {
+        let parsed = parse(der)?;
+        let common_name = common_name_of(&parsed);
+        if !parsed.is_ca() {
+            return Err(IssueError::NotACa(common_name));
+        }
+        let serial = Serial::from_der_integer(parsed.raw_serial());
+        Ok(Self {
+            serial: serial.ok_or_else(|| IssueError::ForeignSerial(common_name.clone()))?,
+            common_name,
+            validity: Validity {
+                not_before: parsed.validity().not_before.to_datetime(),
+                not_after: parsed.validity().not_after.to_datetime(),
+            },
+        })
+    }
+}
+
+/// A CA with its key: it can sign.
+pub struct Ca {
+    der: Vec<u8>,
+    facts: CaFacts,
+    subject: Vec<u8>,
+    key_identifier: Vec<u8>,
+    issuer: rcgen::Issuer<'static, PrivateKey>,
+}
+
+impl Ca {
+    /// Makes a root: a new self-signed certificate for `key`.
+    pub fn new_root(
+        key: PrivateKey,
+        organization: &Organization,
+        common_name: &str,
+        now: OffsetDateTime,
+        days: Days,
+    ) -> Result<(Self, Issued), IssueError> {
+        if !key.algorithm().may_sign_certificates() {
+            return Err(IssueError::Ed25519Ca);
+        }
+        let serial = Serial::random()?;
+        let validity = Validity::starting(now, days);
+        let params = parameters(Profile::Root, organization, common_name, serial, validity);
+        let certificate = params.self_signed(&key).map_err(IssueError::Encoding)?;
+        let issued = Issued {
+            der: certificate.der().to_vec(),
+            serial,
+            profile: Profile::Root,
+            common_name: common_name.to_owned(),
+            hosts: Vec::new(),
+            validity,
+            cut_to_issuer: false,
+        };
+        Ok((Self::load(&issued.der, key)?, issued))
+    }
+
+    /// Takes a CA's certificate (DER) and its key, and proves that the two belong together: the
+    /// key signs something, and the certificate must verify it and carry the very same name.
+    pub fn load(der: &[u8], key: PrivateKey) -> Result<Self, IssueError> {
+        let facts = CaFacts::read(der)?;
+        let parsed = parse(der)?;
+        if !key.algorithm().may_sign_certificates() {
+            return Err(IssueError::Ed25519Ca);
+        }
+        if parsed.public_key().raw != key.public_key_info() {
+            return Err(IssueError::KeyMismatch(facts.common_name));
+        }
+        let issuer =
+            rcgen::Issuer::from_ca_cert_der(&der.into(), key).map_err(IssueError::Encoding)?;
+        Ok(Self {
+            der: der.to_vec(),
+            subject: parsed.subject().as_raw().to_vec(),
+            key_identifier: key_identifier_of(&parsed).unwrap_or_default(),
+            facts,
+            issuer,
+        })
+    }
+
+    /// Signs an issuing CA's certificate for the public half of `key`. Its end is cut to this
+    /// CA's own.
+    pub fn issue_ca(
+        &self,
+        key: &PrivateKey,
+        organization: &Organization,
+        common_name: &str,
+        now: OffsetDateTime,
+        days: Days,
+    ) -> Result<Issued, IssueError> {
+        if !key.algorithm().may_sign_certificates() {
+            return Err(IssueError::Ed25519Ca);
+        }
+        self.sign(
+            Profile::Issuing,
+            key,
+            organization,
+            common_name,
+            &[],
+            now,
+            days,
+        )
+    }
+
+    /// Signs a leaf for the public half of `key`. Its end is cut to this CA's own.
+    pub fn issue_leaf(
+        &self,
+        holder: &Holder,
+        key: &PrivateKey,
+        organization: &Organization,
+        now: OffsetDateTime,
+        days: Days,
+    ) -> Result<Issued, IssueError> {
+        let common_name = holder.common_name()?;
+        let hosts = holder.hosts();
+        self.sign(
+            holder.profile(),
+            key,
+            organization,
+            &common_name,
+            hosts,
+            now,
+            days,
+        )
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn sign(
+        &self,
+        profile: Profile,
+        key: &PrivateKey,
+        organization: &Organization,
+        common_name: &str,
+        hosts: &[Host],
+        now: OffsetDateTime,
+        days: Days,
+    ) -> Result<Issued, IssueError> {
+        self.check_validity(now)?;
+        let serial = Serial::random()?;
+        let (validity, cut_to_issuer) = Validity::starting(now, days).cut_to(self.not_after());
+        let mut params = parameters(profile, organization, common_name, serial, validity);
+        params.subject_alt_names = hosts
+            .iter()
+            .map(alternative_name)
+            .collect::<Result<_, _>>()?;
+        let certificate = params
+            .signed_by(key, &self.issuer)
+            .map_err(IssueError::Encoding)?;
+        Ok(Issued {
+            der: certificate.der().to_vec(),
+            serial,
+            profile,
+            common_name: common_name.to_owned(),
+            hosts: hosts.to_vec(),
+            validity,
+            cut_to_issuer,
+        })
+    }
+
+    fn check_validity(&self, now: OffsetDateTime) -> Result<(), IssueError> {
+        let Validity {
+            not_before,
+            not_after,
+        } = self.facts.validity;
+        if (not_before..=not_after).contains(&now) {
+            return Ok(());
+        }
+        Err(IssueError::CaNotValid {
+            ca: self.facts.common_name.clone(),
+            not_before,
+            not_after,
+            now,
+        })
+    }
+
+    /// The CA's certificate, DER.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// What the certificate says.
+    pub fn facts(&self) -> &CaFacts {
+        &self.facts
+    }
+
+    /// The last second at which the CA's certificate counts.
+    pub fn not_after(&self) -> OffsetDateTime {
+        self.facts.validity.not_after
+    }
+
+    pub(crate) fn issuer(&self) -> &rcgen::Issuer<'static, PrivateKey> {
+        &self.issuer
+    }
+
+    pub(crate) fn key_identifier(&self) -> &[u8] {
+        &self.key_identifier
+    }
+
+    pub(crate) fn subject(&self) -> &[u8] {
+        &self.subject
+    }
+}
+
+fn parameters(
+    profile: Profile,
+    organization: &Organization,
+    common_name: &str,
+    serial: Serial,
+    validity: Validity,
+) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = organization.with_common_name(common_name);
+    params.serial_number = Some(SerialNumber::from_slice(serial.as_bytes()));
+    params.not_before = validity.not_before;
+    params.not_after = validity.not_after;
+    params.key_identifier_method = KeyIdMethod::Sha256;
+    profile.apply(&mut params);
+    params
+}
+
+fn alternative_name(host: &Host) -> Result<SanType, IssueError> {
+    match host {
+        Host::Ip(address) => Ok(SanType::IpAddress(*address)),
+        Host::Dns(name) => name
+            .as_str()
+            .try_into()
+            .map(SanType::DnsName)
+            .map_err(IssueError::Encoding),
+    }
+}
+
+/// Reads one DER certificate with nothing behind it.
+pub(crate) fn parse(der: &[u8]) -> Result<X509Certificate<'_>, IssueError> {
+    match X509Certificate::from_der(der) {
+        Ok((rest, certificate)) if rest.is_empty() => Ok(certificate),
+        _ => Err(IssueError::NotACertificate),
+    }
+}
+
+fn common_name_of(certificate: &X509Certificate<'_>) -> String {
+    certificate
+        .subject()
+        .iter_common_name()
+        .find_map(|name| name.as_str().ok())
+        .unwrap_or_default()
+        .to_owned()
+}
+
+fn key_identifier_of(certificate: &X509Certificate<'_>) -> Option<Vec<u8>> {
+    use x509_parser::extensions::ParsedExtension;
+    certificate
+        .iter_extensions()
+        .find_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0.to_vec()),
+            _ => None,
+        })
+}
+
+/// The serial number of a DER certificate, if it is one that this authority could have issued.
+pub fn serial_of(der: &[u8]) -> Option<Serial> {
+    Serial::from_der_integer(parse(der).ok()?.raw_serial())
+}

@@ -1,0 +1,486 @@
+//! Plain folders, one for each client: `hand-over/alice/postgresql.crt` and so on. A folder can be
+//! copied as it is, so there is no link in it. The folders stand on a shelf, which may be anybody's.
+//!
+//! What must not be seen is in `.pgpki` on the shelf, 0700 and the caller's: `new-<random>` is being
+//! staged, `alice/g0001` is what stood in alice's folder before.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use nix::errno::Errno;
+
+use crate::dir::{Dir, IoError, MakeError, is_plain_name};
+use crate::entry::Entry;
+use crate::generation;
+use crate::installation::generation_numbers;
+use crate::read::{Demands, read_in};
+use crate::removal::{self, Contents, remove_dir_of_files};
+use crate::staging::{Place, StageError, Staging, stage};
+use crate::temporary::is_fresh;
+use crate::walk;
+use crate::{Created, Kind, NewFile, Owner, Pruned, ReadError, Staged, Swept, Synced, WalkError};
+
+const RESERVED: &str = ".pgpki";
+const NEW_FILES: &str = "new-";
+
+/// What went wrong with a shelf or a folder on it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ShelfError {
+    /// The shelf cannot be used.
+    #[error(transparent)]
+    Directory(#[from] WalkError),
+    /// The name is none that a folder on a shelf can have.
+    #[error("{name:?} cannot be the name of a folder")]
+    BadName {
+        /// The name as given.
+        name: OsString,
+    },
+    /// Something else than a folder has the name.
+    #[error("{} is {kind}, not a folder", path.display())]
+    InTheWay {
+        /// Where the folder should be.
+        path: PathBuf,
+        /// What stands there.
+        kind: Kind,
+    },
+    /// A folder that nobody said may be replaced has the name.
+    #[error("{} exists and was not made by this authority", path.display())]
+    Occupied {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Somebody else has put something where secrets are to be kept.
+    #[error("{} is {kind} of {owner}, mode {mode:04o}, where only {} may look", path.display(), Owner::caller())]
+    ReservedTaken {
+        /// Where the reserved directory should be.
+        path: PathBuf,
+        /// What stands there.
+        kind: Kind,
+        /// Whose it is.
+        owner: Owner,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The filesystem cannot swap two directories in one step.
+    #[error("{} cannot be replaced in one step on its filesystem", path.display())]
+    NoExchange {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The files could not be staged.
+    #[error(transparent)]
+    Stage(#[from] StageError),
+    /// A directory could not be made.
+    #[error(transparent)]
+    Make(#[from] MakeError),
+    /// A system call failed.
+    #[error(transparent)]
+    Io(#[from] IoError),
+}
+
+impl ShelfError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Directory(error) => error.hint(),
+            Self::BadName { .. } => Some(
+                "A folder's name is not empty, has no / in it, and is none of . .. .pgpki".into(),
+            ),
+            Self::InTheWay { .. } | Self::Occupied { .. } | Self::ReservedTaken { .. } => {
+                Some("Move it away, or choose another directory".into())
+            }
+            Self::NoExchange { .. } => {
+                Some("NFS is one that cannot: choose a directory on a local filesystem".into())
+            }
+            Self::Stage(error) => error.hint(),
+            Self::Make(error) => error.hint(),
+            Self::Io(error) => error.hint(),
+        }
+    }
+}
+
+/// What stands where a folder is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FolderState {
+    /// Nothing.
+    Missing,
+    /// A folder.
+    Folder {
+        /// Whose it is.
+        owner: Owner,
+    },
+    /// Something else.
+    Other(Kind),
+}
+
+/// A directory that folders stand in. Several threads may stage and publish; one run at a time may
+/// change it.
+#[derive(Debug)]
+pub struct Shelf {
+    dir: Arc<Dir>,
+    /// `.pgpki`, once it was needed. It is removed with the last that uses it, if it is empty.
+    reserved: Mutex<Option<Arc<Place>>>,
+    /// Whether a folder was replaced since the last settling.
+    has_replaced: AtomicBool,
+}
+
+impl Shelf {
+    /// Opens a shelf at a canonical path, making what is missing: the directory 0700, its ancestors
+    /// 0755, all the caller's. One that exists may be anybody's.
+    ///
+    /// # Errors
+    /// The directory cannot be opened or made. Whatever was made is removed again.
+    pub fn prepare(path: &Path) -> Result<(Self, Created), ShelfError> {
+        let (dir, created) = walk::prepare_any(path)?;
+        Ok((Self::new(dir), created))
+    }
+
+    /// Opens an existing shelf at a canonical path.
+    ///
+    /// # Errors
+    /// The directory cannot be opened.
+    pub fn open(path: &Path) -> Result<Self, ShelfError> {
+        Ok(Self::new(walk::open_path(path)?))
+    }
+
+    fn new(dir: Dir) -> Self {
+        Self {
+            dir: Arc::new(dir),
+            reserved: Mutex::new(None),
+            has_replaced: AtomicBool::new(false),
+        }
+    }
+
+    /// The path it was opened by.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// What stands where a folder is to be.
+    ///
+    /// # Errors
+    /// The name can be no folder's, or a system call failed.
+    pub fn folder_state(&self, name: &OsStr) -> Result<FolderState, ShelfError> {
+        check_name(name)?;
+        Ok(match self.dir.look(name)? {
+            None => FolderState::Missing,
+            Some(Entry {
+                kind: Kind::Directory,
+                owner,
+                ..
+            }) => FolderState::Folder { owner },
+            Some(seen) => FolderState::Other(seen.kind),
+        })
+    }
+
+    /// Makes the files of a folder, with their owner. They are not synced, and not to be seen.
+    ///
+    /// # Errors
+    /// A system call failed, or `.pgpki` is somebody else's. Whatever was made is removed again.
+    pub fn stage(&self, files: &[NewFile<'_>], owner: Owner) -> Result<Staged, ShelfError> {
+        Ok(stage(&self.make_reserved()?, NEW_FILES, files, owner)?)
+    }
+
+    /// Gives the staged files the folder's name, in one step. An empty directory is replaced, a
+    /// folder with something in it only with `replace`: it is then kept as a former generation,
+    /// except for files that pgpki did not make, which move over. Returns those that could not.
+    ///
+    /// It is not on disk before [`Shelf::settle`], which is for many folders at once.
+    ///
+    /// # Errors
+    /// The name is taken, or can be no folder's; the filesystem cannot swap folders; or a system
+    /// call failed. Then everything is as it was.
+    pub fn publish(
+        &self,
+        synced: Synced,
+        name: &OsStr,
+        replace: bool,
+    ) -> Result<Vec<IoError>, ShelfError> {
+        check_name(name)?;
+        let staging = synced.staging();
+        let path = || self.path().join(name);
+        match staging.place.dir.rename(&staging.name, &self.dir, name) {
+            Ok(()) => {
+                synced.published();
+                Ok(Vec::new())
+            }
+            Err(error) => match error.errno() {
+                Some(Errno::ENOTEMPTY | Errno::EEXIST) if replace => self.replace(synced, name),
+                Some(Errno::ENOTEMPTY | Errno::EEXIST) => {
+                    Err(ShelfError::Occupied { path: path() })
+                }
+                Some(Errno::ENOTDIR) => Err(self.in_the_way(name, error)),
+                _ => Err(error.into()),
+            },
+        }
+    }
+
+    /// Waits until everything published so far is on disk.
+    ///
+    /// # Errors
+    /// A system call failed.
+    pub fn settle(&self) -> Result<(), ShelfError> {
+        if self.has_replaced.swap(false, Ordering::Relaxed) {
+            // Every folder replaced has changed a directory of its own in `.pgpki` as well.
+            return Ok(self.dir.sync_filesystem()?);
+        }
+        self.dir.sync()?;
+        if let Some(reserved) = self.open_reserved()? {
+            reserved.dir.sync()?;
+        }
+        Ok(())
+    }
+
+    /// Reads a file of a folder, at most `limit` bytes; nothing if there is no such folder or file.
+    ///
+    /// # Errors
+    /// It is no regular file, has a second name, or is not the folder's owner's; it is larger; or a
+    /// system call failed.
+    pub fn read(&self, name: &OsStr, file: &str, limit: u64) -> Result<Option<Vec<u8>>, ReadError> {
+        if check_name(name).is_err() {
+            return Err(ReadError::BadName {
+                name: name.to_string_lossy().into(),
+            });
+        }
+        let Some(folder) = self.dir.open_dir(name)? else {
+            return Ok(None);
+        };
+        let owner = folder.entry()?.owner;
+        read_in(
+            &folder,
+            file,
+            limit,
+            Demands {
+                owner,
+                secret: false,
+            },
+        )
+    }
+
+    /// Removes the oldest former generations of a folder, so that `keep` are left with the live
+    /// one. Only `files` are removed: with anything else in it, a generation stays and is reported.
+    ///
+    /// # Errors
+    /// The name can be no folder's, or it cannot be told which generations there are.
+    pub fn prune(&self, name: &OsStr, keep: usize, files: &[&str]) -> Result<Pruned, ShelfError> {
+        check_name(name)?;
+        let mut pruned = Pruned::default();
+        let Some(reserved) = self.open_reserved()? else {
+            return Ok(pruned);
+        };
+        let Some(former) = reserved.dir.open_dir(name)? else {
+            return Ok(pruned);
+        };
+        let mut numbers = generation_numbers(&former)?;
+        numbers.sort_unstable();
+        let excess = numbers.len().saturating_sub(keep.saturating_sub(1));
+        for number in numbers.into_iter().take(excess) {
+            let generation = generation::name(number);
+            match remove_dir_of_files(&former, generation.as_ref(), None, Contents::Named(files)) {
+                Ok(()) => pruned.removed.push(number),
+                Err(error) => pruned.left.push(error),
+            }
+        }
+        // Fails when some are left, as it should.
+        let _ = reserved.dir.remove_dir(name);
+        Ok(pruned)
+    }
+
+    /// Removes what killed runs left in `.pgpki`. Writes nothing when there is nothing. No other
+    /// run may be active.
+    ///
+    /// # Errors
+    /// `.pgpki` is somebody else's, or cannot be listed.
+    pub fn sweep(&self) -> Result<Swept, ShelfError> {
+        match self.open_reserved()? {
+            Some(reserved) => Ok(removal::sweep(&reserved.dir, |name| {
+                is_fresh(name, NEW_FILES)
+            })?),
+            None => Ok(Swept::default()),
+        }
+    }
+}
+
+/// `.pgpki`.
+impl Shelf {
+    fn open_reserved(&self) -> Result<Option<Arc<Place>>, ShelfError> {
+        let mut reserved = self.reserved.lock().unwrap_or_else(PoisonError::into_inner);
+        if reserved.is_none() {
+            *reserved = self.find_reserved()?.map(|dir| self.share(dir));
+        }
+        Ok(reserved.clone())
+    }
+
+    fn make_reserved(&self) -> Result<Arc<Place>, ShelfError> {
+        let mut reserved = self.reserved.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = &*reserved {
+            return Ok(Arc::clone(place));
+        }
+        let dir = match self.find_reserved()? {
+            Some(dir) => dir,
+            None => self.dir.make_dir(RESERVED, 0o700)?,
+        };
+        let place = self.share(dir);
+        *reserved = Some(Arc::clone(&place));
+        Ok(place)
+    }
+
+    fn share(&self, dir: Dir) -> Arc<Place> {
+        Arc::new(Place {
+            dir,
+            remove_from: Some((Arc::clone(&self.dir), RESERVED)),
+        })
+    }
+
+    fn find_reserved(&self) -> Result<Option<Dir>, ShelfError> {
+        let taken = |seen: &Entry| ShelfError::ReservedTaken {
+            path: self.path().join(RESERVED),
+            kind: seen.kind,
+            owner: seen.owner,
+            mode: seen.mode,
+        };
+        let dir = match self.dir.open_dir(RESERVED) {
+            Ok(Some(dir)) => dir,
+            Ok(None) => return Ok(None),
+            Err(error) => {
+                return Err(self
+                    .dir
+                    .look(RESERVED)?
+                    .map_or(error.into(), |seen| taken(&seen)));
+            }
+        };
+        let seen = dir.entry()?;
+        if seen.owner.uid != Owner::caller().uid || seen.is_open_to_others() {
+            return Err(taken(&seen));
+        }
+        Ok(Some(dir))
+    }
+}
+
+/// Replacing a folder.
+impl Shelf {
+    /// Puts the new folder where the former one is to be kept, then swaps the two: so there is no
+    /// instant at which the former one has a name that the next run would sweep. A run killed
+    /// between the two leaves a complete set that was never live among the former ones.
+    fn replace(&self, synced: Synced, name: &OsStr) -> Result<Vec<IoError>, ShelfError> {
+        let staging = synced.staging();
+        let former = match staging.place.dir.open_dir(name)? {
+            Some(former) => former,
+            None => staging.place.dir.make_dir(name, 0o700)?,
+        };
+        let swapped = self.swap(staging, &former, name);
+        let slot = swapped.inspect_err(|_| {
+            // Fails when something is in it, as it should.
+            let _ = staging.place.dir.remove_dir(name);
+        })?;
+        self.has_replaced.store(true, Ordering::Relaxed);
+        let left = self.move_over(staging, &former, &slot, name);
+        synced.published();
+        Ok(left)
+    }
+
+    /// Swaps the staged folder with the one on the shelf, and returns the name of the former one.
+    fn swap(&self, staging: &Staging, former: &Dir, name: &OsStr) -> Result<String, ShelfError> {
+        let highest = generation_numbers(former)?.into_iter().max().unwrap_or(0);
+        let slot = generation::name(highest.saturating_add(1));
+        staging.place.dir.rename_new(&staging.name, former, &slot)?;
+        let swapped = self.exchange_folders(former, &slot, name);
+        if swapped.is_err() {
+            // Under its old name it is removed when `staging` is dropped.
+            let _ = former.rename(&slot, &staging.place.dir, &staging.name);
+        }
+        swapped.map(|()| slot)
+    }
+
+    fn exchange_folders(&self, former: &Dir, slot: &str, name: &OsStr) -> Result<(), ShelfError> {
+        former
+            .exchange(slot, &self.dir, name)
+            .map_err(|error| match error.errno() {
+                Some(Errno::EINVAL) => ShelfError::NoExchange {
+                    path: self.path().join(name),
+                },
+                _ => error.into(),
+            })?;
+        // The shelf's owner may have put something else there in between.
+        match former.look(slot)? {
+            Some(seen) if seen.kind != Kind::Directory => {
+                former.exchange(slot, &self.dir, name)?;
+                Err(ShelfError::InTheWay {
+                    path: self.path().join(name),
+                    kind: seen.kind,
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Moves what pgpki did not make from the former folder to the new one. Returns what stays
+    /// behind: the new folder is published, so nothing here can fail it any more.
+    fn move_over(&self, staging: &Staging, former: &Dir, slot: &str, name: &OsStr) -> Vec<IoError> {
+        let moved = self
+            .own_files(staging, former, slot)
+            .and_then(|(old, own)| {
+                if own.is_empty() {
+                    return Ok(Vec::new());
+                }
+                // On a filesystem that does not keep the order, a crash must not undo the swap and
+                // keep the move.
+                former.sync()?;
+                self.dir.sync()?;
+                let Some(new) = self.dir.open_dir(name)? else {
+                    return Err(IoError::new("open", &self.path().join(name), Errno::ENOENT));
+                };
+                Ok(own
+                    .iter()
+                    .filter_map(|file| old.rename_new(file, &new, file).err())
+                    .collect())
+            });
+        moved.unwrap_or_else(|error| vec![error])
+    }
+
+    fn own_files(
+        &self,
+        staging: &Staging,
+        former: &Dir,
+        slot: &str,
+    ) -> Result<(Dir, Vec<OsString>), IoError> {
+        let Some(old) = former.open_dir(slot)? else {
+            return Err(IoError::new(
+                "open",
+                &former.path().join(slot),
+                Errno::ENOENT,
+            ));
+        };
+        let mut own = Vec::new();
+        for name in old.names()? {
+            let name = name?;
+            if !staging.file_names().any(|made| name == made) {
+                own.push(name);
+            }
+        }
+        Ok((old, own))
+    }
+
+    fn in_the_way(&self, name: &OsStr, error: IoError) -> ShelfError {
+        match self.dir.kind_of(name) {
+            Some(kind) if kind != Kind::Directory => ShelfError::InTheWay {
+                path: self.path().join(name),
+                kind,
+            },
+            _ => error.into(),
+        }
+    }
+}
+
+fn check_name(name: &OsStr) -> Result<(), ShelfError> {
+    if is_plain_name(name) && name != RESERVED && !is_fresh(name, NEW_FILES) {
+        Ok(())
+    } else {
+        Err(ShelfError::BadName { name: name.into() })
+    }
+}

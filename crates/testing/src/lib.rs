@@ -1,0 +1,21 @@
+//! A throwaway PostgreSQL cluster, and the other programs that judge what pgpki makes.
+//!
+//! Everything here is for tests and for the demo. What is missing on the machine is a failure with
+//! the name of the package to install, never a reason to skip: a skipped test of a live server
+//! proves nothing.
+//!
+//! Functions that a test calls for their effect panic with everything that is needed to understand
+//! the failure; those that return a `Result` are the ones whose failure can be the point of a test.
+#![allow(clippy::unwrap_used)]
+
+mod awaiting;
+mod cluster;
+mod judges;
+mod owner;
+mod programs;
+
+pub use awaiting::{await_that, holds_within};
+pub use cluster::{Cluster, ClusterBuilder, Shutdown, quote_identifier, quote_literal};
+pub use judges::{attempt, certtool, openssl, run};
+pub use owner::Owner;
+pub use programs::ServerPrograms;

@@ -1,0 +1,48 @@
+//! Every chore of the project, as `cargo xtask <chore>`. One file per chore.
+
+mod audit;
+mod demo;
+mod dist;
+mod prerequisites;
+mod running;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The chores of pgpki")]
+struct Args {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Run the main job on a throwaway PostgreSQL: init, issue-client, a connection, rotate,
+    /// inspect
+    Demo(demo::Args),
+    /// Make sure of what the tests need, then run every test
+    Test(test::Args),
+    /// Write shell completions and man pages
+    Dist(dist::Args),
+    /// Check the licences, the sources and the duplicates of all dependencies
+    Audit(audit::Args),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Args::parse().chore {
+        Chore::Demo(args) => demo::run(&args),
+        Chore::Test(args) => test::run(&args),
+        Chore::Dist(args) => dist::run(&args),
+        Chore::Audit(args) => audit::run(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            failure.exit_code()
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Makes sure that the programs a chore runs are there: installs them where that is ours to do,
+//! names them elsewhere.
+
+use std::env;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use pgpki_testing::{Owner, ServerPrograms};
+
+use crate::running::{self, Failure};
+
+/// A program from outside, and the package that has it.
+pub(crate) struct Need {
+    /// What it is called in a message.
+    name: &'static str,
+    /// Its package in Debian and Ubuntu.
+    package: &'static str,
+    is_here: fn() -> bool,
+}
+
+/// A PostgreSQL server of any version, and the user it runs as.
+pub(crate) const POSTGRESQL: Need = Need {
+    name: "a PostgreSQL server",
+    package: "postgresql",
+    is_here: || ServerPrograms::find().is_ok() && Owner::of_new_clusters().is_ok(),
+};
+
+/// Judges what we issue.
+pub(crate) const OPENSSL: Need = Need {
+    name: "openssl",
+    package: "openssl",
+    is_here: || in_path("openssl"),
+};
+
+/// Judges what we issue, with a code base of its own.
+pub(crate) const GNUTLS: Need = Need {
+    name: "GnuTLS's certtool",
+    package: "gnutls-bin",
+    is_here: || in_path("certtool"),
+};
+
+/// Makes any system call of the real program fail.
+pub(crate) const STRACE: Need = Need {
+    name: "strace",
+    package: "strace",
+    is_here: || in_path("strace"),
+};
+
+/// Runs the program as other users, and on small file systems of its own.
+pub(crate) const UTIL_LINUX: Need = Need {
+    name: "setpriv and unshare",
+    package: "util-linux",
+    is_here: || in_path("setpriv") && in_path("unshare"),
+};
+
+/// Returns when everything is here. Installs what is missing as root on Debian and its derivatives;
+/// says what to install anywhere else.
+pub(crate) fn ensure(needs: &[&Need]) -> Result<(), Failure> {
+    let missing = missing(needs);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !is_root() || !in_path("apt-get") {
+        return Err(Failure::Said(instructions(&missing)));
+    }
+    install(&missing)?;
+    let missing = self::missing(needs);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Said(format!(
+        "{}\n(apt-get installed their packages, and still they are not found)",
+        instructions(&missing)
+    )))
+}
+
+fn missing<'a>(needs: &[&'a Need]) -> Vec<&'a Need> {
+    needs
+        .iter()
+        .copied()
+        .filter(|need| !(need.is_here)())
+        .collect()
+}
+
+fn instructions(missing: &[&Need]) -> String {
+    let names: Vec<&str> = missing.iter().map(|need| need.name).collect();
+    let packages: Vec<&str> = missing.iter().map(|need| need.package).collect();
+    let mut text = format!("not found: {}", names.join(", "));
+    text += &format!(
+        "\nInstall on Debian or Ubuntu:  sudo apt-get install {}",
+        packages.join(" ")
+    );
+    text += "\nElsewhere: the packages that have these programs.";
+    if packages.contains(&POSTGRESQL.package) {
+        text += "\nA PostgreSQL in an unusual place: PGPKI_TEST_PG_BINDIR=<folder with initdb and postgres>";
+    }
+    text
+}
+
+fn install(missing: &[&Need]) -> Result<(), Failure> {
+    let packages: Vec<&str> = missing.iter().map(|need| need.package).collect();
+    println!("installing with apt-get: {}", packages.join(" "));
+    let _no_cluster = packages
+        .contains(&POSTGRESQL.package)
+        .then(NoMainCluster::arrange)
+        .transpose()?;
+    apt_get(&["update"])?;
+    apt_get(&[&["install", "--yes", "--no-install-recommends"], &*packages].concat())
+}
+
+fn apt_get(args: &[&str]) -> Result<(), Failure> {
+    running::run(
+        Command::new("apt-get")
+            .arg("--quiet")
+            .args(args)
+            .env("DEBIAN_FRONTEND", "noninteractive"),
+    )
+}
+
+/// While it lives, Debian's packages install a server without making a cluster and starting it: we
+/// came for the programs, and a server on port 5432 would be a surprise.
+struct NoMainCluster;
+
+impl NoMainCluster {
+    const FOLDER: &str = "/etc/postgresql-common/createcluster.d";
+    const FILE: &str = "/etc/postgresql-common/createcluster.d/pgpki-xtask.conf";
+
+    fn arrange() -> Result<Self, Failure> {
+        fs::create_dir_all(Self::FOLDER)
+            .and_then(|()| fs::write(Self::FILE, "create_main_cluster = false\n"))
+            .map_err(|error| Failure::Said(format!("cannot write {}: {error}", Self::FILE)))?;
+        Ok(Self)
+    }
+}
+
+impl Drop for NoMainCluster {
+    fn drop(&mut self) {
+        // What else the administrator installs later is to behave as usual.
+        if let Err(error) = fs::remove_file(Self::FILE) {
+            eprintln!("xtask: cannot remove {}: {error}", Self::FILE);
+        }
+    }
+}
+
+/// Whether a program is in `PATH`, or where Debian keeps those for the administrator.
+fn in_path(program: &str) -> bool {
+    env::var_os("PATH")
+        .is_some_and(|path| env::split_paths(&path).any(|folder| folder.join(program).is_file()))
+        || Path::new("/usr/sbin").join(program).is_file()
+}
+
+fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_named_with_its_package() {
+        let text = instructions(&[&POSTGRESQL, &GNUTLS]);
+        assert!(
+            text.contains("a PostgreSQL server, GnuTLS's certtool"),
+            "{text}"
+        );
+        assert!(
+            text.contains("sudo apt-get install postgresql gnutls-bin\n"),
+            "{text}"
+        );
+        assert!(text.contains("PGPKI_TEST_PG_BINDIR"), "{text}");
+        assert!(!instructions(&[&STRACE]).contains("PGPKI_TEST_PG_BINDIR"));
+    }
+
+    #[test]
+    fn only_what_is_not_here_is_missing() {
+        let here = Need {
+            name: "here",
+            package: "here",
+            is_here: || true,
+        };
+        let gone = Need {
+            name: "gone",
+            package: "gone",
+            is_here: || false,
+        };
+        let names: Vec<&str> = missing(&[&here, &gone])
+            .iter()
+            .map(|need| need.name)
+            .collect();
+        assert_eq!(names, ["gone"]);
+    }
+}
