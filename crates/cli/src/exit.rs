@@ -16,7 +16,7 @@ use pgpki_fs::{
 
 /// The exit statuses, as `docs/exit-codes.md` has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
+pub(crate) enum Exit {
     /// Done, or nothing to do.
     Done = 0,
     /// There are findings, or something is due that could not be done.
@@ -41,7 +41,7 @@ impl From<Exit> for ExitCode {
 
 /// Why a command did not do what it was asked to.
 #[derive(Debug)]
-pub struct Failure {
+pub(crate) struct Failure {
     /// The status that the process ends with.
     pub exit: Exit,
     /// What happened, and to what.
@@ -52,7 +52,7 @@ pub struct Failure {
 
 impl Failure {
     /// A failure without a hint.
-    pub fn new(exit: Exit, error: impl fmt::Display) -> Self {
+    pub(crate) fn new(exit: Exit, error: impl fmt::Display) -> Self {
         Self {
             exit,
             message: error.to_string(),
@@ -61,7 +61,7 @@ impl Failure {
     }
 
     /// The same failure with a hint, in place of the one it had.
-    pub fn hint(self, hint: impl Into<String>) -> Self {
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
         let hint = Some(hint.into());
         Self { hint, ..self }
     }

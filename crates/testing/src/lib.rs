@@ -13,9 +13,11 @@ mod cluster;
 mod judges;
 mod owner;
 mod programs;
+mod scene;
 
 pub use awaiting::{await_that, holds_within};
 pub use cluster::{Cluster, ClusterBuilder, Shutdown, quote_identifier, quote_literal};
 pub use judges::{attempt, certtool, openssl, run};
 pub use owner::Owner;
 pub use programs::ServerPrograms;
+pub use scene::Scene;
