@@ -1,6 +1,7 @@
 //! Every chore of the project, as `cargo xtask <chore>`. One file per chore.
 
 mod audit;
+mod bench;
 mod demo;
 mod dist;
 mod prerequisites;
@@ -25,6 +26,11 @@ enum Chore {
     Demo(demo::Args),
     /// Make sure of what the tests need, then run every test
     Test(test::Args),
+    /// Measure how long things take, as ratios
+    Bench(bench::Args),
+    /// Run a program and print what it took: a step of `bench`
+    #[command(hide = true)]
+    Spent(bench::SpentArgs),
     /// Write shell completions and man pages
     Dist(dist::Args),
     /// Check the licences, the sources and the duplicates of all dependencies
@@ -35,6 +41,8 @@ fn main() -> ExitCode {
     let outcome = match Args::parse().chore {
         Chore::Demo(args) => demo::run(&args),
         Chore::Test(args) => test::run(&args),
+        Chore::Bench(args) => bench::run(&args),
+        Chore::Spent(args) => bench::spent(&args),
         Chore::Dist(args) => dist::run(&args),
         Chore::Audit(args) => audit::run(&args),
     };

@@ -1,0 +1,98 @@
+//! (b) Processor time of issuing one client certificate from the command line, against GnuTLS's
+//! certtool and the openssl commands that articles paste.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use super::spent::measure;
+use super::{init, median, must, said};
+use crate::running::Failure;
+
+const ROUNDS: usize = 7;
+const TIMES: u32 = 20;
+
+pub(super) fn run(program: &Path, dir: &Path) -> Result<(), Failure> {
+    let home = init(program, dir)?;
+    prepare_certtool(dir)?;
+    let ours = arguments(&[
+        "issue-client".as_ref(),
+        "alice".as_ref(),
+        "--out".as_ref(),
+        dir.join("out").as_os_str(),
+        "--home".as_ref(),
+        home.as_os_str(),
+    ]);
+    let certtool = script(dir, "certtool.sh", CERTTOOL)?;
+    let openssl = script(dir, "openssl.sh", OPENSSL)?;
+    let shell = Path::new("/bin/sh");
+    let empty = script(dir, "empty.sh", "")?;
+    let mut against_certtool = Vec::new();
+    let mut against_openssl = Vec::new();
+    for _ in 0..ROUNDS {
+        // A shell runs the scripts; what it takes by itself is not theirs.
+        let shells = cpu(shell, &empty)?;
+        let ours = cpu(program, &ours)?;
+        let script = |arguments| Ok::<_, Failure>(cpu(shell, arguments)? - shells);
+        against_certtool.push(ours / script(&certtool)?);
+        against_openssl.push(ours / script(&openssl)?);
+    }
+    println!("b. processor time of one issue-client, the middle of {ROUNDS} rounds of {TIMES}:");
+    println!("   {:.2} x that of certtool", median(against_certtool));
+    println!(
+        "   {:.2} x that of openssl genpkey, req, x509",
+        median(against_openssl)
+    );
+    Ok(())
+}
+
+/// Seconds for one run.
+fn cpu(program: &Path, arguments: &[OsString]) -> Result<f64, Failure> {
+    Ok(measure(TIMES, program, arguments)?.cpu.as_secs_f64())
+}
+
+const CERTTOOL: &str = "\
+certtool --generate-privkey --key-type ecdsa --curve secp256r1 --outfile alice.key
+certtool --generate-certificate --load-privkey alice.key --load-ca-certificate ca.crt \
+  --load-ca-privkey ca.key --template alice.cfg --outfile alice.crt
+";
+
+const OPENSSL: &str = "\
+openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out bob.key
+openssl req -new -key bob.key -subj /CN=bob -out bob.csr
+openssl x509 -req -in bob.csr -CA ca.crt -CAkey ca.key -days 365 -out bob.crt
+";
+
+fn prepare_certtool(dir: &Path) -> Result<(), Failure> {
+    let template = "cn = \"alice\"\nexpiration_days = 365\nsigning_key\ntls_www_client\n";
+    fs::write(dir.join("alice.cfg"), template).map_err(said)?;
+    must(Command::new("openssl").current_dir(dir).args([
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-keyout",
+        "ca.key",
+        "-out",
+        "ca.crt",
+        "-subj",
+        "/CN=CA",
+        "-days",
+        "3650",
+    ]))
+}
+
+fn script(dir: &Path, name: &str, text: &str) -> Result<Vec<OsString>, Failure> {
+    let path = dir.join(name);
+    let head = format!("set -e\ncd '{}'\n", dir.display());
+    fs::write(&path, head + text).map_err(said)?;
+    Ok(vec![path.into_os_string()])
+}
+
+fn arguments(arguments: &[&std::ffi::OsStr]) -> Vec<OsString> {
+    arguments.iter().map(OsString::from).collect()
+}
