@@ -19,7 +19,7 @@ use time::OffsetDateTime;
 
 use crate::authority::{Authority, AuthorityError};
 use crate::credential::{Credential, Trust, file_names};
-use crate::ledger::{LedgerError, Place};
+use crate::ledger::{KnownPlace, LedgerError, Place};
 use crate::settings::Settings;
 
 /// How many generations a place keeps, the live one included: enough to go back over a mistake
@@ -128,19 +128,21 @@ impl Authority {
         installation: &Installation,
         now: OffsetDateTime,
     ) -> Result<Installed, DeliverError> {
-        let ready = self.make_ready(place, installation, now)?;
-        let installed = ready.publish(installation).inspect_err(|_| {
-            // If this fails as well, the next rotation finds out what is there.
-            let _ = self.ledger.never_arrived(&[&place.path]);
-        })?;
-        self.confirm(place)?;
+        let before = self.ledger.place(&place.path)?;
+        let installed = self
+            .make_ready(place, installation, now)
+            .and_then(|ready| ready.publish(installation))
+            .inspect_err(|_| {
+                // If this fails as well, the next rotation sees that another one is there.
+                let _ = self.ledger.take_back(&[(&place.path, before.as_ref())]);
+            })?;
         // What cannot be removed stays until the next time; the new one is live.
         let _ = installation.prune(KEPT_GENERATIONS)?;
         Ok(installed)
     }
 
     /// Issues a server's credential and writes it beside the live generation, on disk but not yet
-    /// in use. For the ledger it is on its way until [`Authority::confirm`].
+    /// in use. The ledger has it, and takes it for being in its place.
     pub fn make_ready(
         &mut self,
         place: &Place,
@@ -155,20 +157,9 @@ impl Authority {
             Some(ca.facts().serial),
             &[(&credential.issued, Some(place))],
         )?;
-        let staged = installation
-            .stage(&credential.files(&trust))
-            .map_err(DeliverError::from)
-            .and_then(|staged| Ok(staged.sync()?));
-        let files = staged.inspect_err(|_| {
-            let _ = self.ledger.never_arrived(&[&place.path]);
-        })?;
+        let files = installation.stage(&credential.files(&trust))?.sync()?;
         let issued = credential.issued;
         Ok(Ready { issued, files })
-    }
-
-    /// Records that what was made ready for `place` is in use.
-    pub fn confirm(&mut self, place: &Place) -> Result<(), DeliverError> {
-        Ok(self.ledger.arrived(&[&place.path])?)
     }
 
     /// Issues a credential to each of `places`, which are folders on `shelf`, on every core, and
@@ -228,35 +219,34 @@ impl Authority {
         let synced = match synced {
             Ok(synced) => synced,
             Err(error) => {
-                // If this fails as well, the next rotation finds out what is there.
-                let _ = self.ledger.never_arrived(&paths(batch));
+                // If this fails as well, the next rotation sees that others are there.
+                let _ = self.ledger.take_back(&before(batch));
                 return Err(error);
             }
         };
 
-        let first = result.done.len();
         let mut failed = Vec::new();
         for ((credential, target), synced) in credentials.into_iter().zip(batch).zip(synced) {
-            match shelf.publish(synced, &target.name, target.is_ours) {
+            match shelf.publish(synced, &target.name, target.known.is_some()) {
                 Ok(left) => {
                     result.left_behind.extend(left);
                     result.done.push((target.place.clone(), credential.issued));
                 }
-                Err(error) => failed.push((target.place.clone(), error)),
+                Err(error) => failed.push((target, error)),
             }
         }
         shelf.settle()?;
-        let arrived: Vec<&Path> = result.done[first..]
-            .iter()
-            .map(|(place, _)| &*place.path)
-            .collect();
-        self.ledger.arrived(&arrived)?;
-        let lost: Vec<&Path> = failed.iter().map(|(place, _)| &*place.path).collect();
-        self.ledger.never_arrived(&lost)?;
-        for target in batch.iter().filter(|target| target.is_ours) {
+        let lost: Vec<_> = failed.iter().map(|(target, _)| target.before()).collect();
+        if !lost.is_empty() {
+            self.ledger.take_back(&lost)?;
+        }
+        for target in batch.iter().filter(|target| target.known.is_some()) {
             let files = file_names(target.place.holder.profile());
             let _ = shelf.prune(&target.name, KEPT_GENERATIONS, files)?;
         }
+        let failed = failed
+            .into_iter()
+            .map(|(target, error)| (target.place.clone(), error));
         result.failed.extend(failed);
         Ok(())
     }
@@ -287,17 +277,16 @@ impl Authority {
                 return Err(DeliverError::NotAFolder { path: path(), kind });
             }
         };
-        let is_ours = known.is_some();
         match known {
             Some(known) if known.place.holder != place.holder => Err(DeliverError::AnotherHolder {
                 path: path(),
                 holder: known.place.holder.to_string(),
             }),
-            _ => Ok(Target {
+            known => Ok(Target {
                 place,
                 name: name.to_owned(),
                 owner,
-                is_ours,
+                known,
             }),
         }
     }
@@ -309,12 +298,18 @@ struct Target<'a> {
     name: OsString,
     /// Whoever owns the folder that is there keeps the new one.
     owner: Owner,
-    /// Whether this authority made the folder that is there.
-    is_ours: bool,
+    /// The folder as the ledger had it, if this authority made it.
+    known: Option<KnownPlace>,
 }
 
-fn paths<'a>(batch: &'a [Target<'_>]) -> Vec<&'a Path> {
-    batch.iter().map(|target| &*target.place.path).collect()
+impl Target<'_> {
+    fn before(&self) -> (&Path, Option<&KnownPlace>) {
+        (&self.place.path, self.known.as_ref())
+    }
+}
+
+fn before<'a>(batch: &'a [Target<'_>]) -> Vec<(&'a Path, Option<&'a KnownPlace>)> {
+    batch.iter().map(Target::before).collect()
 }
 
 /// A key and a certificate for `place`. Nobody has seen them yet.

@@ -7,14 +7,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use pgpki_core::due::Within;
 use pgpki_core::issue::{CaFacts, Holder, Issued};
 use pgpki_core::key::KeyAlgorithm;
 use pgpki_core::name::{Host, Role};
 use pgpki_core::profile::Profile;
 use pgpki_core::serial::Serial;
 use pgpki_core::validity::{Days, Validity};
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
+use rusqlite::{Connection, OpenFlags, Row, params};
 use time::OffsetDateTime;
 
 /// The name of the ledger within the home.
@@ -65,8 +64,7 @@ CREATE TABLE places (
     days         INTEGER,                              -- NULL: what the settings say
     uid          INTEGER NOT NULL,
     gid          INTEGER NOT NULL,
-    installed    BLOB    CHECK (length(installed) = 16),
-    pending      BLOB    CHECK (length(pending) = 16)  -- on its way there
+    serial       BLOB    NOT NULL CHECK (length(serial) = 16)  -- what belongs there
 ) STRICT;
 ";
 
@@ -156,21 +154,14 @@ pub struct Place {
     pub owner: pgpki_fs::Owner,
 }
 
-/// A place with what the ledger knows of its content.
+/// A place with the certificate that belongs there. It is recorded before it is put there, so a
+/// run that was killed may have left an older one: what the place really holds is for whoever
+/// looks to find out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownPlace {
     /// The place.
     pub place: Place,
-    /// The certificate that is there; `None` until the first has arrived.
-    pub installed: Option<Installed>,
-    /// A certificate that was on its way there when the program was last seen.
-    pub pending: Option<Serial>,
-}
-
-/// The certificate in a place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Installed {
-    /// Its serial number.
+    /// The certificate's serial number.
     pub serial: Serial,
     /// The serial number of the CA's certificate that signed it.
     pub issuer: Option<Serial>,
@@ -261,7 +252,8 @@ impl Ledger {
         result.map_err(self.at())
     }
 
-    /// Records certificates, and the places that they are about to go to, in one transaction.
+    /// Records certificates and the places that they are about to go to, in one transaction. What
+    /// belonged there before counts as replaced.
     pub(crate) fn record(
         &mut self,
         issuer: Option<Serial>,
@@ -271,52 +263,35 @@ impl Ledger {
             for (certificate, place) in issued {
                 insert_certificate(t, issuer, certificate)?;
                 if let Some(place) = place {
-                    insert_pending(t, place, certificate.serial)?;
+                    replace(t, &place.path)?;
+                    insert_place(t, place, certificate.serial)?;
                 }
             }
             Ok(())
         })
     }
 
-    /// Records that each certificate has arrived in its place, where it has replaced the one
-    /// before.
-    pub(crate) fn arrived(&mut self, paths: &[&Path]) -> Result<(), LedgerError> {
+    /// Takes back what was recorded for places that their certificates did not reach: each again
+    /// has the certificate that it had before, or is forgotten.
+    pub(crate) fn take_back(
+        &mut self,
+        places: &[(&Path, Option<&KnownPlace>)],
+    ) -> Result<(), LedgerError> {
         self.transaction(|t| {
-            let mut replace = t.prepare_cached(
-                "UPDATE certificates SET replaced = 1 WHERE serial =
-                 (SELECT installed FROM places WHERE path = ?1 AND pending IS NOT NULL)",
-            )?;
-            let mut settle = t.prepare_cached(
-                "UPDATE places SET installed = pending, pending = NULL
-                 WHERE path = ?1 AND pending IS NOT NULL",
-            )?;
-            for path in paths {
-                replace.execute([text(path)])?;
-                settle.execute([text(path)])?;
-            }
-            Ok(())
-        })
-    }
-
-    /// Records that what was on its way never got there. A folder that never held anything is
-    /// forgotten; an installation is not, because a server still waits for it.
-    pub(crate) fn never_arrived(&mut self, paths: &[&Path]) -> Result<(), LedgerError> {
-        self.transaction(|t| {
-            for path in paths {
-                t.execute(
-                    "UPDATE certificates SET replaced = 1 WHERE serial =
-                     (SELECT pending FROM places WHERE path = ?1)",
-                    [text(path)],
-                )?;
-                t.execute(
-                    "UPDATE places SET pending = NULL WHERE path = ?1",
-                    [text(path)],
-                )?;
-                t.execute(
-                    "DELETE FROM places
-                     WHERE path = ?1 AND installed IS NULL AND kind = 'folder'",
-                    [text(path)],
-                )?;
+            for (path, before) in places {
+                replace(t, path)?;
+                match before {
+                    None => {
+                        t.execute("DELETE FROM places WHERE path = ?1", [text(path)])?;
+                    }
+                    Some(known) => {
+                        insert_place(t, &known.place, known.serial)?;
+                        t.execute(
+                            "UPDATE certificates SET replaced = 0 WHERE serial = ?1",
+                            [known.serial.as_bytes()],
+                        )?;
+                    }
+                }
             }
             Ok(())
         })
@@ -353,8 +328,8 @@ impl Ledger {
     pub fn places(&self) -> Result<Vec<KnownPlace>, LedgerError> {
         self.query(
             "SELECT p.path, p.kind, p.profile, p.common_name, p.hosts, p.algorithm, p.days,
-                    p.uid, p.gid, p.installed, p.pending, c.issuer, c.not_before, c.not_after
-             FROM places p LEFT JOIN certificates c ON c.serial = p.installed ORDER BY p.path",
+                    p.uid, p.gid, p.serial, c.issuer, c.not_before, c.not_after
+             FROM places p JOIN certificates c ON c.serial = p.serial ORDER BY p.path",
             [],
             known_place,
         )
@@ -364,23 +339,29 @@ impl Ledger {
     pub fn place(&self, path: &Path) -> Result<Option<KnownPlace>, LedgerError> {
         let found = self.query(
             "SELECT p.path, p.kind, p.profile, p.common_name, p.hosts, p.algorithm, p.days,
-                    p.uid, p.gid, p.installed, p.pending, c.issuer, c.not_before, c.not_after
-             FROM places p LEFT JOIN certificates c ON c.serial = p.installed WHERE p.path = ?1",
+                    p.uid, p.gid, p.serial, c.issuer, c.not_before, c.not_after
+             FROM places p JOIN certificates c ON c.serial = p.serial WHERE p.path = ?1",
             [text(path)],
             known_place,
         )?;
         Ok(found.into_iter().next())
     }
 
-    /// The certificate with this serial number, DER.
-    pub fn certificate(&self, serial: Serial) -> Result<Option<Vec<u8>>, LedgerError> {
+    /// Whether this authority has issued a certificate with this serial number to this name.
+    pub fn has_issued(
+        &self,
+        serial: Serial,
+        profile: Profile,
+        common_name: &str,
+    ) -> Result<bool, LedgerError> {
         self.connection
-            .query_row(
-                "SELECT der FROM certificates WHERE serial = ?1",
-                [serial.as_bytes()],
-                |row| row.get(0),
+            .prepare_cached(
+                "SELECT 1 FROM certificates
+                 WHERE serial = ?1 AND profile = ?2 AND common_name = ?3",
             )
-            .optional()
+            .and_then(|mut statement| {
+                statement.exists(params![serial.as_bytes(), profile.as_str(), common_name])
+            })
             .map_err(self.at())
     }
 
@@ -486,14 +467,6 @@ impl Ledger {
     }
 }
 
-impl KnownPlace {
-    /// Whether its certificate must be renewed, or has never come.
-    pub fn is_due(&self, within: Within, now: OffsetDateTime) -> bool {
-        self.installed
-            .is_none_or(|installed| within.is_due(installed.validity, now))
-    }
-}
-
 fn insert_certificate(
     transaction: &rusqlite::Transaction<'_>,
     issuer: Option<Serial>,
@@ -518,7 +491,18 @@ fn insert_certificate(
     Ok(())
 }
 
-fn insert_pending(
+/// What belongs to a place does not any more.
+fn replace(transaction: &rusqlite::Transaction<'_>, path: &Path) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached(
+            "UPDATE certificates SET replaced = 1
+             WHERE serial = (SELECT serial FROM places WHERE path = ?1)",
+        )?
+        .execute([text(path)])?;
+    Ok(())
+}
+
+fn insert_place(
     transaction: &rusqlite::Transaction<'_>,
     place: &Place,
     serial: Serial,
@@ -533,13 +517,13 @@ fn insert_pending(
     transaction
         .prepare_cached(
             "INSERT INTO places
-             (path, kind, profile, common_name, hosts, algorithm, days, uid, gid, pending)
+             (path, kind, profile, common_name, hosts, algorithm, days, uid, gid, serial)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
              ON CONFLICT (path) DO UPDATE SET
                  kind = excluded.kind, profile = excluded.profile,
                  common_name = excluded.common_name, hosts = excluded.hosts,
                  algorithm = excluded.algorithm, days = excluded.days,
-                 uid = excluded.uid, gid = excluded.gid, pending = excluded.pending",
+                 uid = excluded.uid, gid = excluded.gid, serial = excluded.serial",
         )?
         .execute(params![
             text(&place.path),
@@ -562,14 +546,6 @@ fn known_place(row: &Row<'_>) -> rusqlite::Result<KnownPlace> {
         _ => Holder::Server(hosts(row, 4)?),
     };
     let days: Option<u32> = row.get(6)?;
-    let installed = match serial(row, 9)? {
-        None => None,
-        Some(serial_number) => Some(Installed {
-            serial: serial_number,
-            issuer: serial(row, 11)?,
-            validity: validity(row, 12)?,
-        }),
-    };
     Ok(KnownPlace {
         place: Place {
             path: PathBuf::from(row.get::<_, String>(0)?),
@@ -582,8 +558,9 @@ fn known_place(row: &Row<'_>) -> rusqlite::Result<KnownPlace> {
                 gid: row.get(8)?,
             },
         },
-        installed,
-        pending: serial(row, 10)?,
+        serial: Serial::from_bytes(row.get(9)?),
+        issuer: serial(row, 10)?,
+        validity: validity(row, 11)?,
     })
 }
 

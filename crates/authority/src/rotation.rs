@@ -1,4 +1,8 @@
 //! Rotation: what is due, decided by a pure function, and the act that renews it.
+//!
+//! A rotation begins by looking at what every place really holds. A certificate is recorded before
+//! it is put there, so a run that was killed between the two has left an older one: such a place
+//! is renewed, and the ledger is right again.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,7 +11,7 @@ use pgpki_core::due::Within;
 use pgpki_core::issue::{CaFacts, Holder, Issued};
 use pgpki_core::serial::Serial;
 use pgpki_core::validity::Validity;
-use pgpki_fs::{FolderState, Installation, IoError, Shelf, ShelfError};
+use pgpki_fs::{FolderState, Installation, IoError, Shelf, Swept};
 use time::OffsetDateTime;
 
 use crate::authority::{Authority, AuthorityError};
@@ -30,6 +34,29 @@ pub struct Request<'a> {
     pub root_passphrase: Option<&'a [u8]>,
 }
 
+/// What a place holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holds {
+    /// The certificate that belongs there.
+    Expected,
+    /// Another one that this authority has issued to the same holder: a run was killed on the way,
+    /// or somebody has put an old one back. For an installation also nothing at all.
+    Outdated,
+    /// It is not there any more: somebody has moved it to where it is used.
+    Nothing,
+    /// Something that this authority did not put there.
+    Foreign,
+}
+
+/// A place, and what is really there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The place as the ledger has it.
+    pub known: KnownPlace,
+    /// What is there.
+    pub holds: Holds,
+}
+
 /// What is to be done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
@@ -39,6 +66,8 @@ pub struct Plan {
     pub renew: Vec<KnownPlace>,
     /// Places that are due, but that the issuing CA cannot give a longer time than they have.
     pub waiting: Vec<KnownPlace>,
+    /// Folders that are due, but no longer there, or hold something else. They are left alone.
+    pub gone: Vec<Seen>,
 }
 
 /// Decides what is to be done with `places` at `now`. Pure, so that it can be tested a century at
@@ -48,7 +77,7 @@ pub struct Plan {
 /// another one is due at once, whatever its own time: its `root.crl` has no CRL of the new CA, and
 /// PostgreSQL would refuse every client that the new CA signs. Clients move over as they are due.
 pub fn plan(
-    places: Vec<KnownPlace>,
+    places: Vec<Seen>,
     issuing: &CaFacts,
     settings: &Settings,
     request: &Request<'_>,
@@ -58,37 +87,37 @@ pub fn plan(
         issuing: request.within.is_due(issuing.validity, now),
         ..Plan::default()
     };
-    for known in places {
-        if request.force || is_due(&known, issuing, request.within, now) {
-            let is_worth_it = request.force || gains(&known, issuing, settings, now);
-            if is_worth_it {
-                plan.renew.push(known);
-            } else {
-                plan.waiting.push(known);
+    for seen in places {
+        let is_overdue = request.force || seen.holds == Holds::Outdated;
+        if !is_overdue && !is_due(&seen, issuing, request.within, now) {
+            continue;
+        }
+        match seen.holds {
+            // What is gone and has expired is nobody's concern any more.
+            Holds::Nothing | Holds::Foreign if now > seen.known.validity.not_after => {}
+            Holds::Nothing | Holds::Foreign => plan.gone.push(seen),
+            _ if is_overdue || gains(&seen.known, issuing, settings, now) => {
+                plan.renew.push(seen.known);
             }
+            _ => plan.waiting.push(seen.known),
         }
     }
     plan
 }
 
-fn is_due(known: &KnownPlace, issuing: &CaFacts, within: Within, now: OffsetDateTime) -> bool {
-    let Some(installed) = known.installed else {
-        return true;
-    };
-    let moved_on = installed.issuer != Some(issuing.serial);
+fn is_due(seen: &Seen, issuing: &CaFacts, within: Within, now: OffsetDateTime) -> bool {
+    let known = &seen.known;
+    let moved_on = known.issuer != Some(issuing.serial);
     let is_server = matches!(known.place.holder, Holder::Server(_));
-    within.is_due(installed.validity, now) || (is_server && moved_on)
+    within.is_due(known.validity, now) || (is_server && moved_on)
 }
 
 /// Whether a new certificate would end later than the one that is there, or come from a new CA.
 /// Once the issuing CA's own end is near, renewing every day would gain nothing.
 fn gains(known: &KnownPlace, issuing: &CaFacts, settings: &Settings, now: OffsetDateTime) -> bool {
-    let Some(installed) = known.installed else {
-        return true;
-    };
     let days = known.place.days.unwrap_or(settings.leaf);
     let (next, _) = Validity::starting(now, days).cut_to(issuing.validity.not_after);
-    installed.issuer != Some(issuing.serial) || next.not_after > installed.validity.not_after
+    known.issuer != Some(issuing.serial) || next.not_after > known.validity.not_after
 }
 
 /// What a rotation did.
@@ -103,7 +132,7 @@ pub struct Report {
     /// Places that are due but cannot gain before the issuing CA is renewed.
     pub waiting: Vec<KnownPlace>,
     /// Folders that are no longer there, or hold something else. They were left alone.
-    pub gone: Vec<(KnownPlace, Gone)>,
+    pub gone: Vec<Seen>,
     /// Places that could not be renewed, and why. They are as they were.
     pub failed: Vec<(Place, String)>,
     /// Leftovers of killed runs that were removed.
@@ -121,19 +150,10 @@ pub enum IssuingProblem {
     Failed(AuthorityError),
 }
 
-/// Why a folder was left alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gone {
-    /// It is not there any more: somebody has moved it to where it is used.
-    Moved,
-    /// It holds another certificate than the one that was put there.
-    Changed,
-}
-
 impl Authority {
     /// What a rotation would do. Changes nothing.
     pub fn plan(&self, request: &Request<'_>, now: OffsetDateTime) -> Result<Plan, AuthorityError> {
-        let places = self.ledger.places()?;
+        let places = self.look(None)?;
         Ok(plan(
             places,
             &self.issuing()?,
@@ -143,7 +163,7 @@ impl Authority {
         ))
     }
 
-    /// Renews whatever is due. Where one place fails, the others are still renewed; where nothing
+    /// Renews whatever is due. The authority is open alone. Where one place fails, the others are still renewed; where nothing
     /// is due and no killed run has left anything, nothing is written.
     ///
     /// # Errors
@@ -155,28 +175,35 @@ impl Authority {
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<Report, AuthorityError> {
         let mut report = Report::default();
-        self.clean_up(&mut report)?;
+        let mut swept = Swept::default();
+        let places = self.look(Some(&mut swept))?;
+        report.swept = swept.removed;
+        report.left = swept.left;
         if request.within.is_due(self.issuing()?.validity, now) {
             match self.try_renew_issuing(request, now) {
                 Ok(issued) => report.issuing = Some(issued),
                 Err(problem) => report.issuing_problem = Some(problem),
             }
         }
-        let plan = self.plan(request, now)?;
+        let plan = plan(places, &self.issuing()?, self.settings(), request, now);
         report.waiting = plan.waiting;
-        let mut shelves: BTreeMap<PathBuf, Vec<KnownPlace>> = BTreeMap::new();
+        report.gone = plan.gone;
+        let mut shelves: BTreeMap<PathBuf, Vec<Place>> = BTreeMap::new();
         // Servers first: a client's new chain is refused by a server that lacks its CA's CRL.
         for known in plan.renew {
             match known.place.kind {
                 PlaceKind::Installation => self.rotate_installation(known.place, now, &mut report),
                 PlaceKind::Folder => {
                     let shelf = known.place.path.parent().unwrap_or(Path::new("/"));
-                    shelves.entry(shelf.to_owned()).or_default().push(known);
+                    shelves
+                        .entry(shelf.to_owned())
+                        .or_default()
+                        .push(known.place);
                 }
             }
         }
-        for (shelf, folders) in shelves {
-            self.rotate_folders(&shelf, folders, now, progress, &mut report)?;
+        for (shelf, places) in shelves {
+            self.rotate_folders(&shelf, places, now, progress, &mut report);
         }
         Ok(report)
     }
@@ -209,33 +236,15 @@ impl Authority {
     fn rotate_folders(
         &mut self,
         shelf: &Path,
-        folders: Vec<KnownPlace>,
+        places: Vec<Place>,
         now: OffsetDateTime,
         progress: &(dyn Fn(usize) + Sync),
         report: &mut Report,
-    ) -> Result<(), AuthorityError> {
-        let shelf = match open_shelf(shelf) {
-            Ok(Some(shelf)) => shelf,
-            Ok(None) => {
-                let gone = folders.into_iter().map(|known| (known, Gone::Moved));
-                report.gone.extend(gone);
-                return Ok(());
-            }
-            Err(error) => {
-                let why = error.to_string();
-                let failed = folders.into_iter().map(|known| (known.place, why.clone()));
-                report.failed.extend(failed);
-                return Ok(());
-            }
-        };
-        let mut places = Vec::new();
-        for known in folders {
-            match self.gone(&shelf, &known) {
-                Some(gone) => report.gone.push((known, gone)),
-                None => places.push(known.place),
-            }
-        }
-        match self.hand_over(&places, &shelf, now, progress) {
+    ) {
+        let done = Shelf::open(shelf)
+            .map_err(DeliverError::from)
+            .and_then(|shelf| self.hand_over(&places, &shelf, now, progress));
+        match done {
             Ok(done) => {
                 let renewed = done
                     .done
@@ -251,76 +260,84 @@ impl Authority {
             }
             Err(error) => {
                 let why = error.to_string();
-                report
-                    .failed
-                    .extend(places.into_iter().map(|place| (place, why.clone())));
+                let failed = places.into_iter().map(|place| (place, why.clone()));
+                report.failed.extend(failed);
             }
-        }
-        Ok(())
-    }
-
-    /// Whether a folder is no longer the one that was handed over.
-    fn gone(&self, shelf: &Shelf, known: &KnownPlace) -> Option<Gone> {
-        match serial_in_folder(shelf, &known.place) {
-            Found::Nothing => Some(Gone::Moved),
-            Found::Certificate(serial) if known.installed.is_some_and(|i| i.serial == serial) => {
-                None
-            }
-            Found::Certificate(_) | Found::SomethingElse => Some(Gone::Changed),
         }
     }
 
-    /// Settles what killed runs have left: certificates of which the ledger does not know whether
-    /// they arrived, and files that were never published.
-    fn clean_up(&mut self, report: &mut Report) -> Result<(), LedgerError> {
+    /// Looks at every place. With `swept` it also removes what killed runs have left there, which
+    /// only a run that is alone may do.
+    fn look(&self, mut swept: Option<&mut Swept>) -> Result<Vec<Seen>, LedgerError> {
+        let mut shelf: Option<Shelf> = None;
+        let mut seen = Vec::new();
         for known in self.ledger.places()? {
-            if let Some(pending) = known.pending {
-                self.settle(&known, pending, report)?;
-            }
+            let place = &known.place;
+            let found = match place.kind {
+                PlaceKind::Installation => in_installation(place, swept.as_deref_mut()),
+                PlaceKind::Folder => {
+                    // Sorted by path, so that the folders of a shelf come one after another.
+                    let above = place.path.parent().unwrap_or(Path::new("/"));
+                    if shelf.as_ref().is_none_or(|shelf| shelf.path() != above) {
+                        shelf = Shelf::open(above).ok();
+                        let (shelf, swept) = (shelf.as_ref(), swept.as_deref_mut());
+                        add(swept, || shelf.and_then(|shelf| shelf.sweep().ok()));
+                    }
+                    let shelf = shelf.as_ref();
+                    shelf.map_or(Found::Nothing, |shelf| in_folder(shelf, place))
+                }
+            };
+            let holds = self.judge(&known, found)?;
+            seen.push(Seen { known, holds });
         }
-        Ok(())
+        Ok(seen)
     }
 
-    fn settle(
-        &mut self,
-        known: &KnownPlace,
-        pending: Serial,
-        report: &mut Report,
-    ) -> Result<(), LedgerError> {
-        let place = &known.place;
-        let (found, swept) = match place.kind {
-            PlaceKind::Installation => match Installation::open(&place.path, place.owner) {
-                Ok(installation) => (serial_installed(&installation), installation.sweep().ok()),
-                Err(_) => (Found::SomethingElse, None),
-            },
-            PlaceKind::Folder => match open_shelf(place.path.parent().unwrap_or(Path::new("/"))) {
-                Ok(Some(shelf)) => (serial_in_folder(&shelf, place), shelf.sweep().ok()),
-                _ => (Found::Nothing, None),
-            },
-        };
-        if let Some(swept) = swept {
-            report.swept += swept.removed;
-            report.left.extend(swept.left);
-        }
-        match found {
-            Found::Certificate(serial) if serial == pending => self.ledger.arrived(&[&place.path]),
-            _ => self.ledger.never_arrived(&[&place.path]),
-        }
+    fn judge(&self, known: &KnownPlace, found: Found) -> Result<Holds, LedgerError> {
+        let Place { kind, holder, .. } = &known.place;
+        let name = holder.common_name().unwrap_or_default();
+        Ok(match found {
+            Found::Certificate(serial) if serial == known.serial => Holds::Expected,
+            // A server is owed its credential, whatever has become of the one before.
+            _ if *kind == PlaceKind::Installation => Holds::Outdated,
+            Found::Certificate(serial) => {
+                match self.ledger.has_issued(serial, holder.profile(), &name)? {
+                    true => Holds::Outdated,
+                    false => Holds::Foreign,
+                }
+            }
+            Found::Nothing => Holds::Nothing,
+            Found::SomethingElse => Holds::Foreign,
+        })
     }
 }
 
-/// What a place holds.
+/// What stands in a place.
 enum Found {
     Nothing,
     Certificate(Serial),
     SomethingElse,
 }
 
-fn serial_installed(installation: &Installation) -> Found {
+/// Sweeps where a sum is wanted; what cannot be swept now can be the next time.
+fn add(sum: Option<&mut Swept>, sweep: impl FnOnce() -> Option<Swept>) {
+    if let Some(sum) = sum
+        && let Some(swept) = sweep()
+    {
+        sum.removed += swept.removed;
+        sum.left.extend(swept.left);
+    }
+}
+
+fn in_installation(place: &Place, swept: Option<&mut Swept>) -> Found {
+    let Ok(installation) = Installation::open(&place.path, place.owner) else {
+        return Found::SomethingElse;
+    };
+    add(swept, || installation.sweep().ok());
     let Ok(Some(current)) = installation.current() else {
         return Found::Nothing;
     };
-    let name = certificate_file(pgpki_core::profile::Profile::Server);
+    let name = certificate_file(place.holder.profile());
     found(
         installation
             .read(current, name, MAX_CERTIFICATE_FILE)
@@ -329,7 +346,7 @@ fn serial_installed(installation: &Installation) -> Found {
     )
 }
 
-fn serial_in_folder(shelf: &Shelf, place: &Place) -> Found {
+fn in_folder(shelf: &Shelf, place: &Place) -> Found {
     let Some(name) = place.path.file_name() else {
         return Found::Nothing;
     };
@@ -350,13 +367,5 @@ fn found(certificate_file: Option<Vec<u8>>) -> Found {
     match serial {
         Some(serial) => Found::Certificate(serial),
         None => Found::SomethingElse,
-    }
-}
-
-/// The shelf, or nothing where there is no such directory any more.
-fn open_shelf(path: &Path) -> Result<Option<Shelf>, ShelfError> {
-    match path.symlink_metadata() {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        _ => Shelf::open(path).map(Some),
     }
 }

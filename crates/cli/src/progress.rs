@@ -16,10 +16,16 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    pub(crate) fn new(total: usize) -> Self {
-        let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
+    /// Towards `total`, if that is known.
+    pub(crate) fn new(total: Option<usize>) -> Self {
+        let length = total.map(|total| total as u64);
+        let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr());
+        let template = match total {
+            Some(_) => "{bar:30} {pos} of {len} certificates",
+            None => "{pos} certificates",
+        };
         // Without a template that parses, the default style does as well.
-        if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos} of {len} certificates") {
+        if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
         Self {

@@ -96,17 +96,8 @@ fn make(
     // The ledger is open under the name that is about to change.
     drop(authority);
     let home = staged.commit()?;
-    finish(plan, ready, installation).or_else(|failure| remove(home, failure))
-}
-
-fn finish(
-    plan: &Plan,
-    ready: pgpki_authority::Ready,
-    installation: &Installation,
-) -> Result<Installed, Failure> {
-    let installed = ready.publish(installation)?;
-    Authority::open(&plan.home)?.confirm(&plan.place)?;
-    Ok(installed)
+    let installed = ready.publish(installation).map_err(Failure::from);
+    installed.or_else(|failure| remove(home, failure))
 }
 
 fn remove(home: PrivateDir, failure: Failure) -> Result<Installed, Failure> {

@@ -41,7 +41,7 @@ pub(crate) fn run(args: &IssueClient, now: OffsetDateTime) -> Result<Exit, Failu
         .collect();
     let others = still_valid(&authority, &roles, now)?;
     let (shelf, created) = Shelf::prepare(&out)?;
-    let progress = Progress::new(places.len());
+    let progress = Progress::new(Some(places.len()));
     let done = authority.hand_over(&places, &shelf, now, &|made| progress.add(made));
     drop(progress);
     drop(shelf);

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _, Write};
 
 use pgpki_authority::Authority;
 use pgpki_authority::ledger::{KnownPlace, Place};
-use pgpki_authority::rotation::{Gone, IssuingProblem, Plan, Report, Request};
+use pgpki_authority::rotation::{Holds, IssuingProblem, Plan, Report, Request, Seen};
 use pgpki_core::due::Within;
 use pgpki_core::issue::Issued;
 use pgpki_core::name::printable;
@@ -32,8 +32,7 @@ pub(crate) fn run(args: &Rotate, now: OffsetDateTime) -> Result<Exit, Failure> {
         return dry_run(args, &request, now);
     }
     let mut authority = args.home.open_to_rotate()?;
-    let due = authority.plan(&request, now)?.renew.len();
-    let progress = Progress::new(due);
+    let progress = Progress::new(None);
     let report = authority.rotate(&request, now, &|made| progress.add(made))?;
     drop(progress);
     let outcome = Outcome::of(&report, &authority)?;
@@ -113,10 +112,7 @@ impl Outcome {
             .waiting
             .iter()
             .map(|known| Line::known("waiting", known));
-        let gone = report.gone.iter().map(|(known, gone)| match gone {
-            Gone::Moved => Line::known("moved-away", known),
-            Gone::Changed => Line::known("changed", known),
-        });
+        let gone = report.gone.iter().map(Line::gone);
         let failed = report.failed.iter().map(|(place, why)| Line {
             reason: Some(why.clone()),
             ..Line::new("failed", place)
@@ -142,6 +138,7 @@ impl Outcome {
             .waiting
             .iter()
             .map(|known| Line::known("waiting", known));
+        let gone = plan.gone.iter().map(Line::gone);
         Ok(Self {
             version: 1,
             dry_run: true,
@@ -152,7 +149,7 @@ impl Outcome {
             },
             issuing_ca_reason: None,
             issuing_ca_not_after: show::rfc3339(authority.issuing()?.validity.not_after),
-            places: renew.chain(waiting).collect(),
+            places: renew.chain(waiting).chain(gone).collect(),
             swept: 0,
             left: Vec::new(),
         })
@@ -199,11 +196,17 @@ impl Line {
     }
 
     fn known(outcome: &'static str, known: &KnownPlace) -> Self {
-        let installed = known.installed.as_ref();
         Self {
-            serial: installed.map(|installed| installed.serial.to_string()),
-            not_after: installed.map(|installed| show::rfc3339(installed.validity.not_after)),
+            serial: Some(known.serial.to_string()),
+            not_after: Some(show::rfc3339(known.validity.not_after)),
             ..Self::new(outcome, &known.place)
+        }
+    }
+
+    fn gone(seen: &Seen) -> Self {
+        match seen.holds {
+            Holds::Nothing => Self::known("moved-away", &seen.known),
+            _ => Self::known("changed", &seen.known),
         }
     }
 }
@@ -316,7 +319,7 @@ fn nothing_due(
     let places = authority.ledger().places()?;
     let next = places
         .iter()
-        .filter_map(|known| Some((known, request.within.due_from(known.installed?.validity))))
+        .map(|known| (known, request.within.due_from(known.validity)))
         .min_by_key(|(_, due)| *due);
     match next {
         Some((known, due)) => writeln!(
