@@ -5,11 +5,14 @@
 //! in as arguments, values go out; the only thing it takes from the machine is randomness for keys
 //! and serial numbers. Everything it decides can therefore be tested at any instant of any century.
 
+pub mod bundle;
 pub mod crl;
+pub mod document;
 pub mod due;
 pub mod finding;
 pub mod issue;
 pub mod key;
+pub mod key_file;
 pub mod name;
 pub mod profile;
 pub mod serial;

@@ -18,7 +18,7 @@ pub(super) fn run(program: &Path, dir: &Path) -> Result<(), Failure> {
     prepare_certtool(dir)?;
     let ours = arguments(&[
         "issue-client".as_ref(),
-        "alice".as_ref(),
+        "role-{}".as_ref(),
         "--out".as_ref(),
         dir.join("out").as_os_str(),
         "--home".as_ref(),

@@ -36,7 +36,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         return Err(Failure::Said("no program".to_owned()));
     };
     let started = Instant::now();
-    for _ in 0..args.times {
+    for run in 0..args.times {
+        let arguments = arguments.iter().map(|argument| numbered(argument, run));
         // 1 is what `inspect` says of findings.
         let status = Command::new(program)
             .args(arguments)
@@ -57,6 +58,16 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         .sum::<i64>();
     println!("{} {cpu} {}", wall.as_micros(), usage.max_rss());
     Ok(())
+}
+
+/// `{}` becomes something that no other run has.
+fn numbered(argument: &OsString, run: u32) -> OsString {
+    match argument.to_str() {
+        Some(text) => text
+            .replace("{}", &format!("{}-{run}", std::process::id()))
+            .into(),
+        None => argument.clone(),
+    }
 }
 
 /// What `times` runs of a program took, each on average; the memory is the largest of them.

@@ -1,0 +1,197 @@
+//! The report of a file or folder for people.
+
+use std::io::{self, Write};
+
+use pgpki_core::document::{
+    AlternativeNames, CertificateFacts, CrlFacts, Document, Encoding, Item, KeyFacts, Opening,
+    Pkcs12Facts, RequestFacts, Signature, printable,
+};
+use pgpki_core::due::{Phase, Within};
+use time::OffsetDateTime;
+
+use super::Look;
+use crate::show::{self, FAINT, STRONG};
+
+pub(super) fn write(look: &Look, now: OffsetDateTime, out: &mut impl Write) -> io::Result<()> {
+    for (name, document) in &look.files {
+        let name = printable(name);
+        match document {
+            None => writeln!(out, "{STRONG}{name}{STRONG:#}  not readable")?,
+            Some(document) => {
+                writeln!(out, "{STRONG}{name}{STRONG:#}  {}", encoding(document))?;
+                for item in &document.items {
+                    self::item(item, now, out)?;
+                }
+            }
+        }
+    }
+    for (key, certificate) in &look.matches {
+        let (key, certificate) = (printable(key), printable(certificate));
+        writeln!(out, "{FAINT}{key} belongs to {certificate}{FAINT:#}")?;
+    }
+    Ok(())
+}
+
+pub(super) fn encoding(document: &Document) -> &'static str {
+    match document.encoding {
+        Encoding::Pem => "PEM",
+        Encoding::Der => "DER",
+    }
+}
+
+fn item(item: &Item, now: OffsetDateTime, out: &mut impl Write) -> io::Result<()> {
+    match item {
+        Item::Certificate(facts) => certificate(facts, None, now, out),
+        Item::Key(facts) => key(facts, None, out),
+        Item::Request(facts) => request(facts, out),
+        Item::Crl(facts) => crl(facts, now, out),
+        Item::Pkcs12(facts) => pkcs12(facts, now, out),
+        Item::Other { label } => writeln!(out, "  a block {label:?}, which says nothing here"),
+        _ => Ok(()),
+    }
+}
+
+fn certificate(
+    facts: &CertificateFacts,
+    alias: Option<&str>,
+    now: OffsetDateTime,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let kind = match facts.profile() {
+        Some(profile) => format!("{profile} certificate"),
+        None => "certificate".to_owned(),
+    };
+    writeln!(
+        out,
+        "  {kind}  {STRONG}{}{STRONG:#}{}",
+        facts.title(),
+        aliased(alias)
+    )?;
+    if !facts.alternative_names.is_empty() {
+        line("names", names(&facts.alternative_names).join(", "), out)?;
+    }
+    let phase = Phase::at(facts.validity, Within::Third, now);
+    let style = show::phase_style(phase);
+    let bar = show::bar(facts.validity, now);
+    let left = match (phase, show::days_left(facts.validity, now)) {
+        (Phase::Expired, days) => format!("ended {} days ago", -days),
+        (Phase::NotYetValid, _) => "has not begun".to_owned(),
+        (_, days) => format!("{days} days left"),
+    };
+    let (from, until) = (facts.validity.not_before, facts.validity.not_after);
+    let (from, until) = (show::date(from), show::date(until));
+    line(
+        "valid",
+        format!("{from} to {until}  {style}{bar}{style:#} {left}"),
+        out,
+    )?;
+    line("subject", &facts.subject, out)?;
+    line("issuer", &facts.issuer, out)?;
+    let key = &facts.public_key.kind;
+    line(
+        "key",
+        format!("{key}, signed with {}", facts.signature_algorithm),
+        out,
+    )?;
+    line(
+        "serial",
+        format!("{} (decimal {})", facts.serial.hex, facts.serial.decimal),
+        out,
+    )?;
+    line("sha256", &facts.fingerprint, out)
+}
+
+fn key(facts: &KeyFacts, alias: Option<&str>, out: &mut impl Write) -> io::Result<()> {
+    let kind = facts
+        .kind
+        .as_ref()
+        .map(|kind| format!("  {kind}"))
+        .unwrap_or_default();
+    writeln!(out, "  private key{kind}{}", aliased(alias))?;
+    line("format", facts.format.as_str(), out)?;
+    if let Some(encryption) = &facts.encryption {
+        let state = opening(facts.opening);
+        line("locked", format!("{} ({state})", encryption.method), out)?;
+    }
+    Ok(())
+}
+
+fn request(facts: &RequestFacts, out: &mut impl Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "  signing request  {STRONG}{}{STRONG:#}",
+        facts.subject
+    )?;
+    if !facts.alternative_names.is_empty() {
+        line("names", names(&facts.alternative_names).join(", "), out)?;
+    }
+    let key = &facts.public_key.kind;
+    line(
+        "key",
+        format!("{key}, signed with {}", facts.signature_algorithm),
+        out,
+    )?;
+    let proof = match facts.signature {
+        Signature::Good => "the sender has the private key",
+        Signature::Bad => "bad: the request is not signed with its own key",
+        Signature::Unsupported => "cannot be checked here",
+    };
+    line("proof", proof, out)
+}
+
+fn crl(facts: &CrlFacts, now: OffsetDateTime, out: &mut impl Write) -> io::Result<()> {
+    let issuer = &facts.issuer;
+    writeln!(out, "  revocation list  {STRONG}{issuer}{STRONG:#}")?;
+    let revoked = show::count(facts.revoked, "certificate");
+    let number = facts
+        .number
+        .as_ref()
+        .map_or("none", |number| &number.decimal);
+    line("revokes", format!("{revoked}, number {number}"), out)?;
+    let from = show::date(facts.this_update);
+    let until = match facts.next_update {
+        None => "no end".to_owned(),
+        Some(end) if end < now => format!("{} (over)", show::date(end)),
+        Some(end) => show::date(end),
+    };
+    line("valid", format!("{from} to {until}"), out)
+}
+
+fn pkcs12(facts: &Pkcs12Facts, now: OffsetDateTime, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "  PKCS#12 container  {}", opening(facts.opening))?;
+    for encryption in &facts.encryption {
+        line("locked", &encryption.method, out)?;
+    }
+    for named in &facts.keys {
+        key(&named.facts, named.alias.as_deref(), out)?;
+    }
+    for named in &facts.certificates {
+        certificate(&named.facts, named.alias.as_deref(), now, out)?;
+    }
+    Ok(())
+}
+
+fn opening(opening: Opening) -> &'static str {
+    match opening {
+        Opening::NotEncrypted => "not encrypted",
+        Opening::PassphraseNeeded => "needs its passphrase: --passphrase-file FILE",
+        Opening::WrongPassphrase => "the passphrase does not open it",
+        Opening::Unsupported => "its encryption cannot be opened here",
+        Opening::Opened => "opened",
+    }
+}
+
+fn aliased(alias: Option<&str>) -> String {
+    alias
+        .map(|alias| format!("  alias {alias}"))
+        .unwrap_or_default()
+}
+
+pub(super) fn names(names: &AlternativeNames) -> Vec<String> {
+    let addresses = names.ip.iter().map(ToString::to_string);
+    names.dns.iter().cloned().chain(addresses).collect()
+}
+
+fn line(label: &str, text: impl std::fmt::Display, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "    {FAINT}{label:<8}{FAINT:#} {text}")
+}

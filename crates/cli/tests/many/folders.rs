@@ -1,0 +1,126 @@
+//! Folders that people have moved, changed, or put things into.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::authority::{self, assert_whole, certificates, issued_to};
+
+#[test]
+fn a_folder_that_was_moved_away_is_reported_and_not_made_again() {
+    let scene = authority::new();
+    scene.pgpki("issue-client alice bob --out clients");
+    fs::rename(scene.path("clients/alice"), scene.path("taken")).unwrap();
+    let said = scene.pgpki("rotate --force");
+    let line = said
+        .lines()
+        .find(|line| line.contains("moved away"))
+        .expect(&said);
+    assert!(
+        line.contains("client alice") && line.contains("clients/alice"),
+        "{said}"
+    );
+    assert!(!scene.path("clients/alice").exists());
+    let recorded = certificates(&scene);
+    assert_eq!(issued_to(&recorded, "alice"), 1);
+    assert_eq!(issued_to(&recorded, "bob"), 2);
+    assert_whole(&scene.path("clients/bob"), "bob", &recorded);
+
+    // The directory of all of them, too.
+    fs::rename(scene.path("clients"), scene.path("elsewhere")).unwrap();
+    let output = scene
+        .command(["rotate", "--force", "--json"])
+        .output()
+        .unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let moved: Vec<_> = report["places"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|place| place["outcome"] == "moved-away")
+        .map(|place| place["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(moved, ["alice", "bob"], "{report}");
+    assert!(!scene.path("clients").exists());
+
+    // Asked for again, it is there again.
+    scene.pgpki("issue-client alice --out clients");
+    assert_whole(&scene.path("clients/alice"), "alice", &certificates(&scene));
+}
+
+#[test]
+fn a_folder_that_holds_something_else_is_left_alone() {
+    let scene = authority::new();
+    scene.pgpki("issue-client alice --out clients");
+    let certificate = scene.path("clients/alice/postgresql.crt");
+    for content in ["not a certificate", ""] {
+        fs::write(&certificate, content).unwrap();
+        let said = scene.pgpki("rotate --force");
+        assert!(
+            said.contains("left alone") && said.contains("alice"),
+            "{said}"
+        );
+        assert_eq!(fs::read_to_string(&certificate).unwrap(), content);
+    }
+}
+
+#[test]
+fn a_users_own_files_stay_and_three_generations_are_kept() {
+    let scene = authority::new();
+    scene.pgpki("issue-client alice --out clients");
+    let alice = scene.path("clients/alice");
+    fs::write(alice.join("notes.txt"), "mine").unwrap();
+    fs::set_permissions(alice.join("notes.txt"), PermissionsExt::from_mode(0o640)).unwrap();
+    fs::create_dir(alice.join("more")).unwrap();
+    fs::write(alice.join("more/deep"), "mine too").unwrap();
+    let mut keys = vec![fs::read(alice.join("postgresql.key")).unwrap()];
+    for _ in 0..5 {
+        let said = scene.pgpki("rotate --force");
+        assert!(!said.contains("left"), "{said}");
+        keys.push(fs::read(alice.join("postgresql.key")).unwrap());
+        assert_eq!(fs::read_to_string(alice.join("notes.txt")).unwrap(), "mine");
+        assert_eq!(
+            fs::read_to_string(alice.join("more/deep")).unwrap(),
+            "mine too"
+        );
+        let mode = alice
+            .join("notes.txt")
+            .metadata()
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o640);
+    }
+    keys.dedup();
+    assert_eq!(keys.len(), 6, "a key was used again");
+
+    // The live one and the two before it, in which nothing is anybody else's.
+    assert_eq!(
+        generations(&scene.path("clients/.pgpki/alice"), "postgresql.key"),
+        [&keys[3][..], &keys[4]]
+    );
+    assert_eq!(names(&scene.tls()), ["current", "g0004", "g0005", "g0006"]);
+    for private in ["clients/.pgpki", "clients/.pgpki/alice"] {
+        let mode = scene.path(private).metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "{private}");
+    }
+}
+
+/// The content of `file` in each generation, the oldest first.
+fn generations(dir: &Path, file: &str) -> Vec<Vec<u8>> {
+    names(dir)
+        .iter()
+        .map(|name| fs::read(dir.join(name).join(file)).unwrap())
+        .collect()
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}

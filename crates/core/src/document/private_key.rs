@@ -1,0 +1,257 @@
+//! Private keys in every form that people have them. Only what is public about a key is kept.
+
+use pkcs8::der::Tag;
+use ring::rand::SystemRandom;
+use ring::signature::{
+    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair,
+    KeyPair,
+};
+
+use super::der::{self, Element};
+use super::encryption::{Encryption, Opening, Scheme};
+use super::public_key::{KeyKind, PublicKey, kind};
+use super::text::sequence;
+use super::{Fault, printable};
+
+/// The form in which a private key is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyFormat {
+    /// PKCS#8, `PRIVATE KEY` (RFC 5958).
+    Pkcs8 {
+        /// Its version: 1, or 2 where the public key stands beside the private one.
+        version: u8,
+    },
+    /// Encrypted PKCS#8, `ENCRYPTED PRIVATE KEY`.
+    EncryptedPkcs8,
+    /// PKCS#1, `RSA PRIVATE KEY` (RFC 8017).
+    Pkcs1,
+    /// SEC 1, `EC PRIVATE KEY` (RFC 5915).
+    Sec1,
+    /// PKCS#1 or SEC 1 with `Proc-Type: 4,ENCRYPTED`: OpenSSL's own encryption of old.
+    LegacyEncrypted,
+}
+
+impl KeyFormat {
+    /// The name used in reports and in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pkcs8 { version: 2 } => "PKCS#8 version 2",
+            Self::Pkcs8 { .. } => "PKCS#8",
+            Self::EncryptedPkcs8 => "encrypted PKCS#8",
+            Self::Pkcs1 => "PKCS#1",
+            Self::Sec1 => "SEC 1",
+            Self::LegacyEncrypted => "legacy encrypted PEM",
+        }
+    }
+}
+
+/// What a private key is, without the key itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyFacts {
+    /// The form it is written in.
+    pub format: KeyFormat,
+    /// Its kind; `None` while it is locked.
+    pub kind: Option<KeyKind>,
+    /// Its public half; `None` while it is locked, or where it is not to be had from the file.
+    pub public_key: Option<PublicKey>,
+    /// How it is encrypted; `None` where it is not.
+    pub encryption: Option<Encryption>,
+    /// Whether it could be opened.
+    pub opening: Opening,
+}
+
+impl KeyFacts {
+    fn plain(format: KeyFormat, kind: KeyKind, public: Option<Vec<u8>>) -> Self {
+        let with_bits = |bits| PublicKey {
+            kind: kind.clone(),
+            bits,
+        };
+        Self {
+            format,
+            public_key: public.map(with_bits),
+            kind: Some(kind),
+            encryption: None,
+            opening: Opening::NotEncrypted,
+        }
+    }
+
+    fn locked(format: KeyFormat, encryption: Encryption, opening: Opening) -> Self {
+        Self {
+            format,
+            kind: None,
+            public_key: None,
+            encryption: Some(encryption),
+            opening,
+        }
+    }
+
+    /// Whether a passphrase is needed to use it.
+    pub fn is_encrypted(&self) -> bool {
+        self.encryption.is_some()
+    }
+
+    /// Whether this is the private half of `public_key`; `None` where that cannot be told.
+    pub fn matches(&self, public_key: &PublicKey) -> Option<bool> {
+        self.public_key.as_ref().map(|own| own == public_key)
+    }
+
+    /// PKCS#8 without encryption (RFC 5958 section 2).
+    pub(super) fn pkcs8(der: &[u8]) -> Result<Self, Fault> {
+        let broken = || Fault::malformed("it is not a PKCS#8 private key");
+        let parts = only(der)?.sequence().ok_or_else(broken)?;
+        let (version, algorithm, key) = match parts.as_slice() {
+            [version, algorithm, key, ..] => (version, algorithm, key),
+            _ => return Err(broken()),
+        };
+        let version = match version.small_integer() {
+            Some(number @ 0..=1) => number + 1,
+            _ => return Err(broken()),
+        };
+        let algorithm = algorithm.sequence().ok_or_else(broken)?;
+        let oid = algorithm
+            .first()
+            .and_then(Element::oid)
+            .ok_or_else(broken)?;
+        let curve = algorithm.get(1).and_then(Element::oid);
+        let inner = key.octets().ok_or_else(broken)?;
+        let beside = parts.iter().find_map(|part| part.context(1));
+        let format = KeyFormat::Pkcs8 { version };
+        match oid.as_str() {
+            "1.2.840.113549.1.1.1" => Self::pkcs1_as(format, inner),
+            "1.2.840.10045.2.1" => Self::sec1_as(format, inner, curve),
+            "1.3.101.112" => ed25519(format, inner),
+            other => {
+                // [1] IMPLICIT BIT STRING: the first byte counts unused bits.
+                let public = beside.and_then(|bits| bits.get(1..)).map(<[u8]>::to_vec);
+                Ok(Self::plain(format, kind(other, None, &[]), public))
+            }
+        }
+    }
+
+    /// Encrypted PKCS#8 (RFC 5958 section 3).
+    pub(super) fn encrypted_pkcs8(der: &[u8], passphrase: Option<&[u8]>) -> Result<Self, Fault> {
+        let broken = || Fault::malformed("it is not an encrypted PKCS#8 private key");
+        let parts = only(der)?.sequence().ok_or_else(broken)?;
+        let (scheme, encrypted) = match parts.as_slice() {
+            [algorithm, data] => (Scheme::read(algorithm), data.octets()),
+            _ => return Err(broken()),
+        };
+        let scheme = scheme.ok_or_else(broken)?;
+        Ok(Self::open(
+            &scheme,
+            encrypted.ok_or_else(broken)?,
+            passphrase,
+        ))
+    }
+
+    pub(super) fn open(scheme: &Scheme, encrypted: &[u8], passphrase: Option<&[u8]>) -> Self {
+        let format = KeyFormat::EncryptedPkcs8;
+        let encryption = scheme.encryption.clone();
+        let plain = match scheme.open(encrypted, passphrase) {
+            Ok(plain) => plain,
+            Err(opening) => return Self::locked(format, encryption, opening),
+        };
+        match Self::pkcs8(&plain) {
+            Ok(inside) => Self {
+                format,
+                encryption: Some(encryption),
+                opening: Opening::Opened,
+                ..inside
+            },
+            Err(_) => Self::locked(format, encryption, Opening::WrongPassphrase),
+        }
+    }
+
+    /// PKCS#1 (RFC 8017 appendix A.1.2).
+    pub(super) fn pkcs1(der: &[u8]) -> Result<Self, Fault> {
+        Self::pkcs1_as(KeyFormat::Pkcs1, der)
+    }
+
+    fn pkcs1_as(format: KeyFormat, der: &[u8]) -> Result<Self, Fault> {
+        let broken = || Fault::malformed("it is not an RSA private key");
+        let parts = only(der)?.sequence().ok_or_else(broken)?;
+        let public = match parts.as_slice() {
+            [version, modulus, exponent, _, _, _, _, _, _, ..]
+                if version.tag == Tag::Integer
+                    && modulus.tag == Tag::Integer
+                    && exponent.tag == Tag::Integer =>
+            {
+                sequence(&[modulus.whole, exponent.whole].concat()).ok_or_else(broken)?
+            }
+            _ => return Err(broken()),
+        };
+        let kind = kind("1.2.840.113549.1.1.1", None, &public);
+        Ok(Self::plain(format, kind, Some(public)))
+    }
+
+    /// SEC 1 (RFC 5915).
+    pub(super) fn sec1(der: &[u8]) -> Result<Self, Fault> {
+        Self::sec1_as(KeyFormat::Sec1, der, None)
+    }
+
+    fn sec1_as(format: KeyFormat, der: &[u8], curve: Option<String>) -> Result<Self, Fault> {
+        let broken = || Fault::malformed("it is not an EC private key");
+        let parts = only(der)?.sequence().ok_or_else(broken)?;
+        let (private, beside) = match parts.as_slice() {
+            [version, private, beside @ ..] if version.small_integer() == Some(1) => {
+                (private.octets().ok_or_else(broken)?, beside)
+            }
+            _ => return Err(broken()),
+        };
+        let named = |bytes| der::single(bytes).and_then(|element| element.oid());
+        let own_curve = beside
+            .iter()
+            .find_map(|part| part.context(0))
+            .and_then(named);
+        let curve = curve.or(own_curve);
+        let public = beside.iter().find_map(|part| part.context(1));
+        let public = public.and_then(|bits| der::single(bits)?.bits());
+        let kind = kind("1.2.840.10045.2.1", curve.as_deref(), &[]);
+        if let Some(public) = public
+            && !belong_together(&kind, private, public)
+        {
+            let what = "its private number and its public point do not belong together";
+            return Err(Fault::malformed(what));
+        }
+        Ok(Self::plain(format, kind, public.map(<[u8]>::to_vec)))
+    }
+
+    /// A PEM block with `Proc-Type: 4,ENCRYPTED`; `dek_info` names the cipher (RFC 1421).
+    pub(super) fn legacy_encrypted(dek_info: &str) -> Self {
+        let cipher = dek_info.split(',').next().unwrap_or_default().trim();
+        let encryption = Encryption {
+            method: format!("{} with a key from one round of MD5", printable(cipher)),
+            refused_by_openssl: None,
+        };
+        Self::locked(KeyFormat::LegacyEncrypted, encryption, Opening::Unsupported)
+    }
+}
+
+/// ring checks this for the two curves it has; others are taken at their word.
+fn belong_together(kind: &KeyKind, private: &[u8], public: &[u8]) -> bool {
+    let algorithm = match kind {
+        KeyKind::Ec("P-256") => &ECDSA_P256_SHA256_ASN1_SIGNING,
+        KeyKind::Ec("P-384") => &ECDSA_P384_SHA384_ASN1_SIGNING,
+        _ => return true,
+    };
+    // Only an uncompressed point says the same in the same bytes.
+    if public.first() != Some(&4) {
+        return true;
+    }
+    let random = SystemRandom::new();
+    EcdsaKeyPair::from_private_key_and_public_key(algorithm, private, public, &random).is_ok()
+}
+
+fn ed25519(format: KeyFormat, inner: &[u8]) -> Result<KeyFacts, Fault> {
+    let broken = || Fault::malformed("it is not an Ed25519 private key");
+    let seed = der::single(inner).ok_or_else(broken)?;
+    let seed = seed.octets().ok_or_else(broken)?;
+    let pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| broken())?;
+    let public = pair.public_key().as_ref().to_vec();
+    Ok(KeyFacts::plain(format, KeyKind::Ed25519, Some(public)))
+}
+
+fn only(der: &[u8]) -> Result<Element<'_>, Fault> {
+    Fault::check_length(der)?;
+    der::single(der).ok_or_else(|| Fault::malformed("it is not DER"))
+}

@@ -1,0 +1,64 @@
+//! What a certificate signing request (PKCS#10, RFC 2986) asks for.
+
+use x509_parser::extensions::ParsedExtension;
+use x509_parser::prelude::{FromDer, X509CertificationRequest};
+
+use super::Fault;
+use super::certificate::{AlternativeNames, algorithm_name, check_signed_structure};
+use super::public_key::{PublicKey, Signature, check};
+use super::text::{common_name, rfc2253};
+
+/// What a request asks for. Every text in it is escaped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestFacts {
+    /// The request itself.
+    pub der: Vec<u8>,
+    /// The subject it wishes for, RFC 2253.
+    pub subject: String,
+    /// That subject's first common name.
+    pub common_name: Option<String>,
+    /// The names it wishes for.
+    pub alternative_names: AlternativeNames,
+    /// Its public key.
+    pub public_key: PublicKey,
+    /// The algorithm that it is signed with.
+    pub signature_algorithm: String,
+    /// Whether it is signed with that key, which proves that the sender has the private half.
+    pub signature: Signature,
+}
+
+impl RequestFacts {
+    pub(super) fn read(der: &[u8]) -> Result<Self, Fault> {
+        Fault::check_length(der)?;
+        check_signed_structure(der, "signing request")?;
+        let request = match X509CertificationRequest::from_der(der) {
+            Ok(([], request)) => request,
+            Ok((rest, _)) => return Err(Fault::Trailing(rest.len())),
+            Err(error) => return Err(Fault::of_parser("signing request", &error)),
+        };
+        let info = &request.certification_request_info;
+        let mut alternative_names = AlternativeNames::default();
+        for extension in request.requested_extensions().into_iter().flatten() {
+            if let ParsedExtension::SubjectAlternativeName(names) = extension {
+                names
+                    .general_names
+                    .iter()
+                    .for_each(|name| alternative_names.add(name));
+            }
+        }
+        Ok(Self {
+            der: der.to_vec(),
+            subject: rfc2253(&info.subject),
+            common_name: common_name(&info.subject),
+            alternative_names,
+            public_key: PublicKey::of(&info.subject_pki),
+            signature_algorithm: algorithm_name(&request.signature_algorithm),
+            signature: check(
+                &info.subject_pki,
+                &request.signature_algorithm,
+                &request.signature_value,
+                info.raw,
+            ),
+        })
+    }
+}
