@@ -240,11 +240,11 @@ impl Authority {
         Ok(self.issuing.unlock(None)?)
     }
 
-    /// What every credential of this moment has in common.
-    pub(crate) fn trust(&self, now: OffsetDateTime) -> Result<Trust, AuthorityError> {
+    /// What every credential of this moment has in common; `issuing` signs them.
+    pub(crate) fn trust(&self, issuing: &Ca, now: OffsetDateTime) -> Result<Trust, AuthorityError> {
         let crls = self.ledger.crls(now)?;
         Ok(Trust {
-            chain: pgpki_core::pem("CERTIFICATE", &self.issuing.certificate()?),
+            chain: pgpki_core::pem("CERTIFICATE", issuing.der()),
             roots: pgpki_core::pem("CERTIFICATE", &self.root.certificate()?),
             crls: crls
                 .iter()

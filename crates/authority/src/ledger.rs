@@ -190,16 +190,19 @@ impl Ledger {
     /// Opens a ledger. Reading it writes nothing.
     pub(crate) fn open(path: &Path) -> Result<Self, LedgerError> {
         let ledger = Self::connect(path)?;
-        let number = |name| {
-            ledger
-                .connection
-                .pragma_query_value(None, name, |row| row.get::<_, i32>(0))
-                .map_err(ledger.at())
-        };
-        if number("application_id")? != APPLICATION_ID {
+        let (application_id, layout): (i32, i32) = ledger
+            .connection
+            .query_row(
+                "SELECT application_id, user_version
+                 FROM pragma_application_id, pragma_user_version",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .map_err(ledger.at())?;
+        if application_id != APPLICATION_ID {
             return Err(LedgerError::NotALedger { path: path.into() });
         }
-        match number("user_version")? {
+        match layout {
             LAYOUT => Ok(ledger),
             found => Err(LedgerError::Newer {
                 path: path.into(),

@@ -143,10 +143,11 @@ fn report(plan: &Plan, installed: &Installed, out: &mut impl Write) -> io::Resul
     let authority = Authority::open(&plan.home);
     let issued = &installed.issued;
     writeln!(out, "{STRONG}Authority{STRONG:#}  {}", plan.home.display())?;
+    // What has been made stands, even where it could not be read back.
     if let Ok(authority) = &authority {
         let key = match plan.passphrase {
-            Some(_) => "key encrypted",
-            None => "key not encrypted",
+            Some(_) => "  key encrypted",
+            None => "  key not encrypted",
         };
         let cas = [
             ("root", authority.root(), key),
@@ -155,7 +156,7 @@ fn report(plan: &Plan, installed: &Installed, out: &mut impl Write) -> io::Resul
         for (kind, ca, note) in cas {
             let Ok(ca) = ca else { continue };
             let until = show::date(ca.validity.not_after);
-            writeln!(out, "  {kind:<11}{}  until {until}  {note}", ca.common_name)?;
+            writeln!(out, "  {kind:<11}{}  until {until}{note}", ca.common_name)?;
         }
     }
     let until = show::date(issued.validity.not_after);

@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use pgpki_core::bundle::Bundle;
+use pgpki_core::bundle::{Bundle, Chain, ChainEnd};
 use pgpki_core::document::{Document, printable};
 use pgpki_core::due::Within;
 use pgpki_core::finding::{Finding, Severity};
@@ -38,7 +38,17 @@ struct Look {
     files: Vec<(String, Option<Document>)>,
     /// For each key file, the certificate files that it belongs to.
     matches: Vec<(String, String)>,
+    /// Each leaf's way to a root, where the files hold it.
+    chains: Vec<ChainSeen>,
     findings: Vec<Found>,
+}
+
+/// A chain that closes at a root.
+#[derive(serde::Serialize)]
+struct ChainSeen {
+    file: String,
+    /// The titles of the certificates, from the leaf to the root.
+    names: Vec<String>,
 }
 
 /// A finding, and the file that it is about, if it is about one.
@@ -76,6 +86,16 @@ pub(super) fn run(args: &Inspect, target: &Path, now: OffsetDateTime) -> Result<
     Ok(findings::exit(&all))
 }
 
+impl ChainSeen {
+    fn of(chain: Chain<'_>) -> Self {
+        let issuers = chain.links.iter().map(|link| link.certificate.title());
+        Self {
+            file: chain.file.to_owned(),
+            names: std::iter::once(chain.leaf.title()).chain(issuers).collect(),
+        }
+    }
+}
+
 impl Found {
     /// The finding with the file's name in its message.
     fn named(&self) -> Finding {
@@ -110,6 +130,7 @@ fn file(
     Ok(Look {
         files: vec![(name.to_string_lossy().into_owned(), Some(document))],
         matches: Vec::new(),
+        chains: Vec::new(),
         findings,
     })
 }
@@ -155,6 +176,11 @@ fn folder(
         .into_iter()
         .map(|pair| (pair.key_file.to_owned(), pair.certificate_file.to_owned()))
         .collect();
+    let closed = bundle
+        .chains()
+        .into_iter()
+        .filter(|chain| chain.end == ChainEnd::Root);
+    let chains = closed.map(ChainSeen::of).collect();
     let together = bundle.findings(now, Within::Third);
     findings.extend(together.into_iter().map(|found| Found {
         file: Some(found.file),
@@ -163,6 +189,7 @@ fn folder(
     Ok(Look {
         files: members,
         matches,
+        chains,
         findings,
     })
 }

@@ -11,7 +11,7 @@ use pgpki_core::profile::Profile;
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use super::{Found, Look, text};
+use super::{ChainSeen, Found, Look, text};
 use crate::exit::Failure;
 use crate::show;
 
@@ -24,6 +24,7 @@ struct Report<'a> {
     keys: Vec<KeyJson<'a>>,
     requests: Vec<RequestJson<'a>>,
     crls: Vec<CrlJson<'a>>,
+    chains: &'a [ChainSeen],
     findings: Vec<FindingJson<'a>>,
 }
 
@@ -103,6 +104,7 @@ pub(super) fn write(
         keys: Vec::new(),
         requests: Vec::new(),
         crls: Vec::new(),
+        chains: &look.chains,
         findings: look.findings.iter().map(finding).collect(),
     };
     for (name, document) in &look.files {

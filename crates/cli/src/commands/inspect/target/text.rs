@@ -29,6 +29,14 @@ pub(super) fn write(look: &Look, now: OffsetDateTime, out: &mut impl Write) -> i
         let (key, certificate) = (printable(key), printable(certificate));
         writeln!(out, "{FAINT}{key} belongs to {certificate}{FAINT:#}")?;
     }
+    for chain in &look.chains {
+        let names = chain.names.join(" < ");
+        writeln!(
+            out,
+            "{FAINT}{} closes: {names}{FAINT:#}",
+            printable(&chain.file)
+        )?;
+    }
     Ok(())
 }
 
