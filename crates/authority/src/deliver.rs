@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use pgpki_core::issue::{Ca, Issued};
+use pgpki_core::issue::{Ca, Holder, Issued};
 use pgpki_core::key::PrivateKey;
 use pgpki_core::validity::Days;
 use pgpki_fs::{
@@ -271,17 +271,20 @@ impl Authority {
         let known = self.ledger.place(&place.path)?;
         let owner = match shelf.folder_state(name)? {
             FolderState::Missing => place.owner,
-            FolderState::Folder { owner, .. } if known.is_some() => owner,
+            FolderState::Folder { owner } if known.is_some() => owner,
+            FolderState::Folder { owner } if shelf.folder_is_empty(name)? => owner,
             FolderState::Folder { .. } => return Err(DeliverError::Foreign { path: path() }),
             FolderState::Other(kind) => {
                 return Err(DeliverError::NotAFolder { path: path(), kind });
             }
         };
         match known {
-            Some(known) if known.place.holder != place.holder => Err(DeliverError::AnotherHolder {
-                path: path(),
-                holder: known.place.holder.to_string(),
-            }),
+            Some(known) if !may_follow(&known.place.holder, &place.holder) => {
+                Err(DeliverError::AnotherHolder {
+                    path: path(),
+                    holder: known.place.holder.to_string(),
+                })
+            }
             known => Ok(Target {
                 place,
                 name: name.to_owned(),
@@ -289,6 +292,14 @@ impl Authority {
                 known,
             }),
         }
+    }
+}
+
+/// Whether a place may change hands: a server's names may change, a role may not.
+fn may_follow(before: &Holder, after: &Holder) -> bool {
+    match (before, after) {
+        (Holder::Server(_), Holder::Server(_)) => true,
+        (before, after) => before == after,
     }
 }
 

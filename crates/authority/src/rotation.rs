@@ -73,18 +73,19 @@ pub struct Plan {
 /// Decides what is to be done with `places` at `now`. Pure, so that it can be tested a century at
 /// a time.
 ///
-/// `issuing` is the issuing CA that is going to sign. A server whose certificate comes from
+/// `root` and `issuing` are the CAs in use. A server whose certificate comes from
 /// another one is due at once, whatever its own time: its `root.crl` has no CRL of the new CA, and
 /// PostgreSQL would refuse every client that the new CA signs. Clients move over as they are due.
 pub fn plan(
     places: Vec<Seen>,
+    root: &CaFacts,
     issuing: &CaFacts,
     settings: &Settings,
     request: &Request<'_>,
     now: OffsetDateTime,
 ) -> Plan {
     let mut plan = Plan {
-        issuing: request.within.is_due(issuing.validity, now),
+        issuing: issuing_is_due(root, issuing, settings, request, now),
         ..Plan::default()
     };
     for seen in places {
@@ -103,6 +104,20 @@ pub fn plan(
         }
     }
     plan
+}
+
+/// Whether the issuing CA is due, and a new one would last longer: near the root's own end, it
+/// would not.
+fn issuing_is_due(
+    root: &CaFacts,
+    issuing: &CaFacts,
+    settings: &Settings,
+    request: &Request<'_>,
+    now: OffsetDateTime,
+) -> bool {
+    let (next, _) = Validity::starting(now, settings.issuing).cut_to(root.validity.not_after);
+    let gains = next.not_after > issuing.validity.not_after;
+    request.within.is_due(issuing.validity, now) && gains
 }
 
 fn is_due(seen: &Seen, issuing: &CaFacts, within: Within, now: OffsetDateTime) -> bool {
@@ -154,13 +169,18 @@ impl Authority {
     /// What a rotation would do. Changes nothing.
     pub fn plan(&self, request: &Request<'_>, now: OffsetDateTime) -> Result<Plan, AuthorityError> {
         let places = self.look(None)?;
-        Ok(plan(
-            places,
-            &self.issuing()?,
-            self.settings(),
-            request,
-            now,
-        ))
+        self.decide(places, request, now)
+    }
+
+    fn decide(
+        &self,
+        places: Vec<Seen>,
+        request: &Request<'_>,
+        now: OffsetDateTime,
+    ) -> Result<Plan, AuthorityError> {
+        let (root, issuing) = (self.root()?, self.issuing()?);
+        let settings = self.settings();
+        Ok(plan(places, &root, &issuing, settings, request, now))
     }
 
     /// Renews whatever is due. The authority is open alone. Where one place fails, the others are still renewed; where nothing
@@ -179,13 +199,14 @@ impl Authority {
         let places = self.look(Some(&mut swept))?;
         report.swept = swept.removed;
         report.left = swept.left;
-        if request.within.is_due(self.issuing()?.validity, now) {
+        let (root, issuing) = (self.root()?, self.issuing()?);
+        if issuing_is_due(&root, &issuing, self.settings(), request, now) {
             match self.try_renew_issuing(request, now) {
                 Ok(issued) => report.issuing = Some(issued),
                 Err(problem) => report.issuing_problem = Some(problem),
             }
         }
-        let plan = plan(places, &self.issuing()?, self.settings(), request, now);
+        let plan = self.decide(places, request, now)?;
         report.waiting = plan.waiting;
         report.gone = plan.gone;
         let mut shelves: BTreeMap<PathBuf, Vec<Place>> = BTreeMap::new();

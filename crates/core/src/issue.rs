@@ -384,7 +384,7 @@ fn alternative_name(host: &Host) -> Result<SanType, IssueError> {
 /// Reads one DER certificate with nothing behind it.
 pub(crate) fn parse(der: &[u8]) -> Result<X509Certificate<'_>, IssueError> {
     match X509Certificate::from_der(der) {
-        Ok((rest, certificate)) if rest.is_empty() => Ok(certificate),
+        Ok(([], certificate)) => Ok(certificate),
         _ => Err(IssueError::NotACertificate),
     }
 }

@@ -218,8 +218,13 @@ impl Dir {
 impl Dir {
     /// Makes a directory of the caller's with exactly this mode, and makes sure that the handle
     /// returned is the very one that was made: the owner of this directory may have put another
-    /// in its place.
-    pub(crate) fn make_dir(&self, name: impl AsRef<OsStr>, mode: u32) -> Result<Self, MakeError> {
+    /// in its place. Returns as well what was seen of it, so that nothing can fail between its
+    /// making and its maker's knowing which it is.
+    pub(crate) fn make_dir(
+        &self,
+        name: impl AsRef<OsStr>,
+        mode: u32,
+    ) -> Result<(Self, Entry), MakeError> {
         let name = name.as_ref();
         mkdirat(&self.fd, name, Mode::S_IRWXU).map_err(self.error("create", name))?;
         self.open_made(name, mode).inspect_err(|_| {
@@ -228,7 +233,7 @@ impl Dir {
         })
     }
 
-    fn open_made(&self, name: &OsStr, mode: u32) -> Result<Self, MakeError> {
+    fn open_made(&self, name: &OsStr, mode: u32) -> Result<(Self, Entry), MakeError> {
         let made = match self.open_dir(name) {
             Ok(Some(made)) => made,
             Ok(None) => return Err(self.error("open", name)(Errno::ENOENT).into()),
@@ -240,7 +245,7 @@ impl Dir {
             return Err(made.replaced(&seen));
         }
         made.set_mode(&seen, mode)?;
-        Ok(made)
+        Ok((made, seen))
     }
 
     /// Opens a directory that an umask like 0777 has closed to the caller himself. Neither of the
@@ -438,4 +443,55 @@ fn change_owner(fd: impl AsFd, owner: Owner) -> Result<(), Errno> {
 pub(crate) fn is_plain_name(name: &OsStr) -> bool {
     let bytes = name.as_encoded_bytes();
     !matches!(bytes, b"" | b"." | b"..") && !bytes.iter().any(|byte| matches!(byte, b'/' | 0))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+
+    use super::*;
+
+    /// What the owner of a directory may put in place of the one that was just made in it.
+    #[test]
+    fn a_directory_that_was_swapped_while_it_was_made_is_refused() {
+        let place = tempfile::tempdir().unwrap();
+        let fd = nix::fcntl::open(place.path(), DIRECTORY, Mode::empty()).unwrap();
+        let dir = Dir::new(fd, place.path().into());
+        let plant = |name: &str, mode| {
+            fs::create_dir(place.path().join(name)).unwrap();
+            fs::set_permissions(place.path().join(name), PermissionsExt::from_mode(mode)).unwrap();
+        };
+        let is_replaced = |name: &str| {
+            matches!(
+                dir.open_made(name.as_ref(), 0o700),
+                Err(MakeError::Replaced { .. })
+            )
+        };
+        plant("ours", 0o700);
+        assert!(!is_replaced("ours"));
+        plant("full", 0o700);
+        fs::write(place.path().join("full/x"), "").unwrap();
+        assert!(is_replaced("full"));
+        plant("open", 0o750);
+        assert!(is_replaced("open"));
+        symlink("ours", place.path().join("link")).unwrap();
+        assert!(dir.open_made("link".as_ref(), 0o700).is_err());
+        if Owner::caller().uid == 0 {
+            plant("theirs", 0o700);
+            chown(place.path().join("theirs"), Some(65534), Some(65534)).unwrap();
+            assert!(is_replaced("theirs"));
+        }
+    }
+
+    #[test]
+    fn a_name_is_plain_or_leads_elsewhere() {
+        for name in ["a", "...", ".a", "a b", "ä"] {
+            assert!(is_plain_name(name.as_ref()), "{name}");
+        }
+        for name in ["", ".", "..", "/", "a/", "../a", "a\0"] {
+            assert!(!is_plain_name(name.as_ref()), "{name}");
+        }
+    }
 }

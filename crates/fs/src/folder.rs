@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use nix::errno::Errno;
 
 use crate::dir::{Dir, IoError, MakeError, is_plain_name};
-use crate::entry::Entry;
+use crate::entry::{Entry, FileId};
 use crate::generation;
 use crate::installation::generation_numbers;
 use crate::read::{Demands, read_in};
@@ -178,6 +178,21 @@ impl Shelf {
         })
     }
 
+    /// Whether a folder has nothing in it, so that it can be given a content without replacing any.
+    ///
+    /// # Errors
+    /// The name can be no folder's, there is none, or a system call failed.
+    pub fn folder_is_empty(&self, name: &OsStr) -> Result<bool, ShelfError> {
+        check_name(name)?;
+        match self.dir.open_dir(name)? {
+            Some(folder) => Ok(folder.is_empty()?),
+            None => Err(WalkError::Missing {
+                path: self.path().join(name),
+            }
+            .into()),
+        }
+    }
+
     /// Makes the files of a folder, with their owner. They are not synced, and not to be seen.
     ///
     /// # Errors
@@ -323,7 +338,7 @@ impl Shelf {
         }
         let dir = match self.find_reserved()? {
             Some(dir) => dir,
-            None => self.dir.make_dir(RESERVED, 0o700)?,
+            None => self.dir.make_dir(RESERVED, 0o700)?.0,
         };
         let place = self.share(dir);
         *reserved = Some(Arc::clone(&place));
@@ -371,7 +386,7 @@ impl Shelf {
         let staging = synced.staging();
         let former = match staging.place.dir.open_dir(name)? {
             Some(former) => former,
-            None => staging.place.dir.make_dir(name, 0o700)?,
+            None => staging.place.dir.make_dir(name, 0o700)?.0,
         };
         let swapped = self.swap(staging, &former, name);
         let slot = swapped.inspect_err(|_| {
@@ -388,9 +403,9 @@ impl Shelf {
     fn swap(&self, staging: &Staging, former: &Dir, name: &OsStr) -> Result<String, ShelfError> {
         let highest = generation_numbers(former)?.into_iter().max().unwrap_or(0);
         let slot = generation::name(highest.saturating_add(1));
-        staging.place.dir.rename_new(&staging.name, former, &slot)?;
+        staging.place.dir.rename(&staging.name, former, &slot)?;
         let swapped = self.exchange_folders(former, &slot, name);
-        if swapped.is_err() {
+        if swapped.is_err() && is_directory(former, &slot, staging.id) {
             // Under its old name it is removed when `staging` is dropped.
             let _ = former.rename(&slot, &staging.place.dir, &staging.name);
         }
@@ -407,16 +422,16 @@ impl Shelf {
                 _ => error.into(),
             })?;
         // The shelf's owner may have put something else there in between.
-        match former.look(slot)? {
-            Some(seen) if seen.kind != Kind::Directory => {
-                former.exchange(slot, &self.dir, name)?;
-                Err(ShelfError::InTheWay {
-                    path: self.path().join(name),
-                    kind: seen.kind,
-                })
-            }
-            _ => Ok(()),
-        }
+        let error = match former.look(slot) {
+            Ok(Some(seen)) if seen.kind != Kind::Directory => ShelfError::InTheWay {
+                path: self.path().join(name),
+                kind: seen.kind,
+            },
+            Ok(_) => return Ok(()),
+            Err(error) => error.into(),
+        };
+        former.exchange(slot, &self.dir, name)?;
+        Err(error)
     }
 
     /// Moves what pgpki did not make from the former folder to the new one. Returns what stays
@@ -477,10 +492,60 @@ impl Shelf {
     }
 }
 
+/// Whether a name means this very directory.
+fn is_directory(parent: &Dir, name: &str, id: FileId) -> bool {
+    matches!(parent.look(name), Ok(Some(seen)) if seen.id == id)
+}
+
 fn check_name(name: &OsStr) -> Result<(), ShelfError> {
     if is_plain_name(name) && name != RESERVED && !is_fresh(name, NEW_FILES) {
         Ok(())
     } else {
         Err(ShelfError::BadName { name: name.into() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// The shelf's owner puts a link where the folder was, just before it is replaced.
+    #[test]
+    fn what_is_no_folder_any_more_is_put_back() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().canonicalize().unwrap();
+        let shelf = Shelf::open(&path).unwrap();
+        let file = NewFile {
+            name: "a.key",
+            mode: 0o600,
+            bytes: b"",
+        };
+        let synced = shelf
+            .stage(&[file], Owner::caller())
+            .unwrap()
+            .sync()
+            .unwrap();
+        symlink("/etc", path.join("alice")).unwrap();
+        let refused = shelf.replace(synced, "alice".as_ref());
+        assert!(matches!(
+            refused,
+            Err(ShelfError::InTheWay {
+                kind: Kind::Symlink,
+                ..
+            })
+        ));
+        assert_eq!(
+            fs::read_link(path.join("alice")).unwrap(),
+            Path::new("/etc")
+        );
+        drop(shelf);
+        assert!(
+            !path.join(".pgpki").exists(),
+            "nothing of the new folder stays"
+        );
     }
 }

@@ -409,3 +409,41 @@ pub(crate) fn generation_numbers(dir: &Dir) -> Result<Vec<u32>, IoError> {
     }
     Ok(numbers)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::fs;
+
+    use super::*;
+
+    /// The directory's owner strikes between two steps of publishing.
+    #[test]
+    fn a_generation_that_was_swapped_is_not_made_current() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().canonicalize().unwrap();
+        fs::create_dir(path.join("tls")).unwrap();
+        let (installation, _created) =
+            Installation::prepare(&path.join("tls"), Owner::caller()).unwrap();
+        let file = NewFile {
+            name: "server.key",
+            mode: 0o600,
+            bytes: b"",
+        };
+        let synced = installation.stage(&[file]).unwrap().sync().unwrap();
+        let id = synced.staging().id;
+        let number = installation.name_generation(&synced, None).unwrap();
+        installation.check_generation(number, id).unwrap();
+
+        fs::rename(path.join("tls/g0001"), path.join("tls/aside")).unwrap();
+        fs::create_dir(path.join("tls/g0001")).unwrap();
+        fs::write(path.join("tls/g0001/server.key"), "planted").unwrap();
+        let refused = installation.check_generation(number, id);
+        assert!(matches!(refused, Err(InstallationError::Replaced { .. })));
+        installation.take_back(number, id, None, &["server.key"]);
+        assert!(
+            path.join("tls/g0001/server.key").exists(),
+            "what is not ours stays"
+        );
+    }
+}

@@ -219,8 +219,10 @@ impl PrivateDir {
                 path: self.path().join(name),
             });
         }
-        let dir = self.dir.make_dir(name, 0o700)?;
-        self.dir.sync()?;
+        let (dir, _) = self.dir.make_dir(name, 0o700)?;
+        self.dir.sync().inspect_err(|_| {
+            let _ = self.dir.remove_dir(name);
+        })?;
         Ok(Self { dir })
     }
 
@@ -230,12 +232,18 @@ impl PrivateDir {
     /// Something else has its name by now, or a system call failed.
     pub fn remove(self) -> Result<(), PrivateError> {
         let (Some(above), Some(name)) = (self.path().parent(), self.path().file_name()) else {
-            return Err(WalkError::NotCanonical { path: self.path().into() }.into());
+            return Err(WalkError::NotCanonical {
+                path: self.path().into(),
+            }
+            .into());
         };
         let parent = walk::open_path(above)?;
         match parent.look(name)? {
             Some(seen) if seen.id == self.dir.entry()?.id => Ok(remove_tree(&parent, name)?),
-            _ => Err(WalkError::Missing { path: self.path().into() }.into()),
+            _ => Err(WalkError::Missing {
+                path: self.path().into(),
+            }
+            .into()),
         }
     }
 
@@ -336,7 +344,7 @@ fn begin(parent: &Dir, name: &OsStr) -> Result<Begun, PrivateError> {
     let prefix = format!(".{}.new-", name.to_string_lossy());
     remove_abandoned(parent, &prefix)?;
     let name = fresh(&prefix)?;
-    let dir = parent.make_dir(&name, 0o700)?;
+    let (dir, _) = parent.make_dir(&name, 0o700)?;
     let locked = lock_now(&dir)
         .and_then(|lock| lock.ok_or_else(|| IoError::new("lock", dir.path(), Errno::EWOULDBLOCK)));
     let alive = locked.inspect_err(|_| {

@@ -194,8 +194,7 @@ pub(crate) fn stage(
         });
     }
     let name = fresh(prefix)?;
-    let dir = place.dir.make_dir(&name, 0o700)?;
-    let made = dir.entry()?;
+    let (dir, made) = place.dir.make_dir(&name, 0o700)?;
     let staged = Staged(Staging {
         place: Arc::clone(place),
         name,

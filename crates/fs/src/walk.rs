@@ -347,17 +347,17 @@ fn make_path(path: &Path, created: &mut Created) -> Result<(Dir, bool), WalkErro
 }
 
 fn make(parent: Dir, name: &OsStr, mode: u32, created: &mut Created) -> Result<Dir, WalkError> {
-    let dir = parent.make_dir(name, mode)?;
-    let id = dir.entry()?.id;
-    // A parent that may be written to but not listed cannot be synced, and need not be refused.
-    if let Ok(listable) = parent.reopen() {
-        Dir::new(listable, parent.path().into()).sync()?;
-    }
+    let (dir, seen) = parent.make_dir(name, mode)?;
+    let listable = parent.reopen().map(|fd| Dir::new(fd, parent.path().into()));
     created.made.push(Made {
         parent,
         name: name.into(),
-        id,
+        id: seen.id,
     });
+    // A parent that may be written to but not listed cannot be synced, and need not be refused.
+    if let Ok(listable) = listable {
+        listable.sync()?;
+    }
     Ok(dir)
 }
 

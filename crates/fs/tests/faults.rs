@@ -10,16 +10,16 @@ use std::process::{Command, Output};
 
 use pgpki_fs::{Installation, NewFile, Owner, PrivateDir, Shelf};
 
-/// Tells the test, when it runs itself again, where to play a scenario.
+/// Tells the test, when it runs itself again, which scenario to play.
+const SCENARIO: &str = "PGPKI_FAULTS_TEST_SCENARIO";
+
+/// And where.
 const PLACE: &str = "PGPKI_FAULTS_TEST_PLACE";
 
-/// The calls that change something or that something is decided by.
-const CALLS: [&str; 14] = [
+/// The calls that change something: between two of them, it does not matter when a run is killed.
+const CHANGES: [&str; 11] = [
     "mkdirat",
     "openat",
-    "newfstatat,fstat",
-    "getdents64",
-    "readlinkat",
     "write",
     "fchmod",
     "fchown",
@@ -31,6 +31,9 @@ const CALLS: [&str; 14] = [
     "unlinkat",
 ];
 
+/// The calls that something is decided by.
+const QUESTIONS: [&str; 3] = ["newfstatat,fstat", "getdents64", "readlinkat"];
+
 /// More than any scenario has of one call, so that a loop that does not end is noticed.
 const MOST_CALLS: u32 = 200;
 
@@ -38,6 +41,34 @@ const MOST_CALLS: u32 = 200;
 enum Fault {
     Error,
     Kill,
+}
+
+fn main() {
+    let scenarios = [
+        an_installation_is_old_or_new(),
+        a_folder_is_old_or_new_and_a_users_file_is_never_lost(),
+        a_home_is_there_whole_or_not_at_all(),
+        a_setting_is_old_or_new(),
+    ];
+    if let (Some(name), Some(place)) = (std::env::var_os(SCENARIO), std::env::var_os(PLACE)) {
+        let scenario = scenarios
+            .iter()
+            .find(|scenario| name == scenario.name)
+            .unwrap();
+        return (scenario.change)(place.as_ref());
+    }
+    if Command::new("strace").arg("-V").output().is_err() {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "this test needs strace, and CI must not skip it"
+        );
+        return eprintln!("skipped: needs strace");
+    }
+    std::thread::scope(|scope| {
+        for scenario in &scenarios {
+            scope.spawn(|| scenario.run());
+        }
+    });
 }
 
 fn files(mark: &str) -> [NewFile<'_>; 2] {
@@ -82,31 +113,27 @@ fn check_keys(path: &Path) {
 
 /// One change, made in a directory where `prepare` made the old state.
 struct Scenario {
-    /// The test that plays it.
-    test: &'static str,
+    name: &'static str,
     prepare: fn(&Path),
     change: fn(&Path),
     /// What is there now: `old` or `new`, and panics if it is neither.
     state: fn(&Path) -> String,
+    /// Whether a run that says it failed has changed nothing. Otherwise the change may be there, and
+    /// only not on disk.
+    is_undone: bool,
     /// What must hold after the change failed, and after the leftovers of a killed one are swept.
     clean: fn(&Path),
 }
 
 impl Scenario {
     fn run(&self) {
-        if let Some(place) = std::env::var_os(PLACE) {
-            return (self.change)(place.as_ref());
-        }
-        if Command::new("strace").arg("-V").output().is_err() {
-            assert!(
-                std::env::var_os("CI").is_none(),
-                "this test needs strace, and CI must not skip it"
-            );
-            return eprintln!("skipped: needs strace");
-        }
         let (mut olds, mut news) = (0, 0);
-        for fault in [Fault::Error, Fault::Kill] {
-            for calls in CALLS {
+        for (fault, all_calls) in [
+            (Fault::Error, &CHANGES[..]),
+            (Fault::Error, &QUESTIONS[..]),
+            (Fault::Kill, &CHANGES[..]),
+        ] {
+            for calls in all_calls {
                 let last = (1..=MOST_CALLS).find(|&nth| match self.play(fault, calls, nth) {
                     Some(state) if state == "old" => {
                         olds += 1;
@@ -121,9 +148,13 @@ impl Scenario {
                 assert!(last.is_some(), "{calls} without end");
             }
         }
+        println!(
+            "{}: {olds} faults left the old state, {news} the new one",
+            self.name
+        );
         assert!(
             olds > 10 && news > 0,
-            "the faults struck in no interesting place: {olds} {news}"
+            "the faults struck in no interesting place"
         );
     }
 
@@ -134,11 +165,15 @@ impl Scenario {
         (self.prepare)(&place);
         let output = self.trace(&place, fault, calls, nth);
         let trace = String::from_utf8_lossy(&output.stderr);
-        let context = format!("{} {fault:?} {calls} {nth}\n{trace}", self.test);
+        let context = format!("{} {fault:?} {calls} {nth}\n{trace}", self.name);
         let state = std::panic::catch_unwind(|| {
             let state = (self.state)(&place);
             check_keys(&place);
-            if fault == Fault::Error && !output.status.success() && state == "old" {
+            if fault == Fault::Error && !output.status.success() {
+                assert!(
+                    !self.is_undone || state == "old",
+                    "it failed, and changed something"
+                );
                 (self.clean)(&place);
             }
             self.recover(&place);
@@ -169,16 +204,14 @@ impl Scenario {
             .arg(format!("--trace={calls}"))
             .arg(format!("--inject={calls}:{how}:when={nth}"))
             .arg(std::env::current_exe().unwrap())
-            // One thread: strace counts calls by thread.
-            .args(["--exact", self.test, "--test-threads=1", "--nocapture"])
+            .env(SCENARIO, self.name)
             .env(PLACE, place)
             .output()
             .unwrap()
     }
 }
 
-#[test]
-fn an_installation_is_old_or_new() {
+fn an_installation_is_old_or_new() -> Scenario {
     fn publish(place: &Path, mark: &str) {
         let (installation, _) = Installation::prepare(&place.join("tls"), Owner::caller()).unwrap();
         let _ = installation.sweep().unwrap();
@@ -186,7 +219,8 @@ fn an_installation_is_old_or_new() {
         installation.publish(synced).unwrap();
     }
     Scenario {
-        test: "an_installation_is_old_or_new",
+        name: "an_installation_is_old_or_new",
+        is_undone: true,
         prepare: |place| publish(place, "old"),
         change: |place| publish(place, "new"),
         state: |place| whole_set(&place.join("tls/current")),
@@ -204,11 +238,9 @@ fn an_installation_is_old_or_new() {
             );
         },
     }
-    .run();
 }
 
-#[test]
-fn a_folder_is_old_or_new_and_a_users_file_is_never_lost() {
+fn a_folder_is_old_or_new_and_a_users_file_is_never_lost() -> Scenario {
     fn publish(place: &Path, mark: &str) {
         let shelf = Shelf::open(place).unwrap();
         let _ = shelf.sweep().unwrap();
@@ -230,7 +262,8 @@ fn a_folder_is_old_or_new_and_a_users_file_is_never_lost() {
             .sum()
     }
     Scenario {
-        test: "a_folder_is_old_or_new_and_a_users_file_is_never_lost",
+        name: "a_folder_is_old_or_new_and_a_users_file_is_never_lost",
+        is_undone: false,
         prepare: |place| {
             publish(place, "old");
             fs::write(place.join("alice/notes.txt"), "mine").unwrap();
@@ -253,11 +286,9 @@ fn a_folder_is_old_or_new_and_a_users_file_is_never_lost() {
             }
         },
     }
-    .run();
 }
 
-#[test]
-fn a_home_is_there_whole_or_not_at_all() {
+fn a_home_is_there_whole_or_not_at_all() -> Scenario {
     fn make(place: &Path) {
         if place.join("home").exists() {
             return;
@@ -272,7 +303,8 @@ fn a_home_is_there_whole_or_not_at_all() {
         new.commit().unwrap();
     }
     Scenario {
-        test: "a_home_is_there_whole_or_not_at_all",
+        name: "a_home_is_there_whole_or_not_at_all",
+        is_undone: true,
         prepare: |_| {},
         change: make,
         state: |place| {
@@ -292,18 +324,17 @@ fn a_home_is_there_whole_or_not_at_all() {
             assert!(left.is_empty() || left == ["home"], "{left:?}");
         },
     }
-    .run();
 }
 
-#[test]
-fn a_setting_is_old_or_new() {
+fn a_setting_is_old_or_new() -> Scenario {
     fn write(place: &Path, mark: &str) {
         let home = PrivateDir::open(&place.join("home")).unwrap();
         let _ = home.sweep().unwrap();
         home.replace("pgpki.toml", 0o600, mark.as_bytes()).unwrap();
     }
     Scenario {
-        test: "a_setting_is_old_or_new",
+        name: "a_setting_is_old_or_new",
+        is_undone: false,
         prepare: |place| {
             PrivateDir::stage_new(&place.join("home"))
                 .unwrap()
@@ -315,5 +346,4 @@ fn a_setting_is_old_or_new() {
         state: |place| fs::read_to_string(place.join("home/pgpki.toml")).unwrap(),
         clean: |place| assert_eq!(fs::read_dir(place.join("home")).unwrap().count(), 1),
     }
-    .run();
 }

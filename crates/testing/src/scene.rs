@@ -1,5 +1,6 @@
 //! A directory of its own for one test, and the program under test in it.
 
+use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -42,14 +43,31 @@ impl Scene {
     }
 
     /// The program, about to be run in the scene: no input, no terminal, nothing of the caller's
-    /// environment but `PATH`.
-    pub fn command<S: AsRef<std::ffi::OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
+    /// environment but `PATH`, in UTC.
+    pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(&self.program);
+        command.args(args);
+        self.surround(command)
+    }
+
+    /// [`Scene::command`] by a clock that says `when`, in the words of faketime(1): `-10d`, or
+    /// `@2049-12-31 23:59:00` (UTC).
+    pub fn command_at<S: AsRef<OsStr>>(
+        &self,
+        when: &str,
+        args: impl IntoIterator<Item = S>,
+    ) -> Command {
+        let mut command = Command::new("faketime");
+        command.args(["-f", when]).arg(&self.program).args(args);
+        self.surround(command)
+    }
+
+    fn surround(&self, mut command: Command) -> Command {
         command
-            .args(args)
             .current_dir(self.dir.path())
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("TZ", "UTC")
             .env("PGPKI_HOME", self.home())
             .stdin(Stdio::null());
         command

@@ -48,7 +48,13 @@ impl Bundle {
     pub fn findings(&self, now: OffsetDateTime, within: Within) -> Vec<FileFinding> {
         let mut findings = Vec::new();
         for (file, document) in self.documents() {
-            let own = findings_for(document, usage(file), now, within);
+            let own = findings_for(
+                document,
+                usage(file),
+                |crl| self.names_ca_here(crl),
+                now,
+                within,
+            );
             findings.extend(
                 own.into_iter()
                     .map(|finding| FileFinding::about(file, finding)),

@@ -56,12 +56,15 @@ impl Bundle {
         findings
     }
 
+    /// Whether the CA that a CRL names as its issuer is among these files.
+    pub(super) fn names_ca_here(&self, crl: &CrlFacts) -> bool {
+        self.certificates().any(|(_, ca)| names(crl, ca))
+    }
+
     fn check<'a>(&'a self, file: &'a str, crl: &'a CrlFacts) -> Checked<'a> {
         let mut issuers: Vec<(&CertificateFacts, Signature)> = Vec::new();
         for (_, certificate) in self.certificates() {
-            let named = canonical(&crl.issuer) == canonical(&certificate.subject)
-                && key_ids_agree(crl.authority_key_id.as_ref(), certificate);
-            if named && !issuers.iter().any(|(known, _)| *known == certificate) {
+            if names(crl, certificate) && !issuers.iter().any(|(known, _)| *known == certificate) {
                 issuers.push((certificate, crl.signed_by(certificate)));
             }
         }
@@ -95,13 +98,18 @@ impl Bundle {
     }
 }
 
+fn names(crl: &CrlFacts, ca: &CertificateFacts) -> bool {
+    canonical(&crl.issuer) == canonical(&ca.subject)
+        && key_ids_agree(crl.authority_key_id.as_ref(), ca)
+}
+
 fn issuer(checked: &Checked<'_>) -> Option<Finding> {
     let issuer = &checked.crl.issuer;
     if checked.issuers.is_empty() {
-        return Some(Finding::warning(
+        return Some(Finding::info(
             "crl-foreign",
-            format!("the CRL is issued by {issuer}, and no such CA is here"),
-            "Find out where it comes from: it protects nothing here.",
+            format!("the CRL is issued by {issuer}, whose certificate is not here"),
+            "That is right while clients of a former issuing CA are about; otherwise it is not needed.",
         ));
     }
     let any = |wanted| {

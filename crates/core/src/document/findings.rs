@@ -32,15 +32,17 @@ pub(crate) enum Use {
 
 /// Everything that one file shows by itself.
 pub fn findings(document: &Document, now: OffsetDateTime, within: Within) -> Vec<Finding> {
-    let mut findings = findings_for(document, Use::Unknown, now, within);
+    let mut findings = findings_for(document, Use::Unknown, |_| true, now, within);
     findings.extend(lonely_leaf(document));
     findings
 }
 
-/// The same for a file whose use is known, but for what only its neighbours can tell.
+/// The same for a file whose use is known, but for what only its neighbours can tell. The CRL of a
+/// CA that nobody here is signed by may lapse unnoticed: nobody is refused for it.
 pub(crate) fn findings_for(
     document: &Document,
     usage: Use,
+    is_needed: impl Fn(&CrlFacts) -> bool,
     now: OffsetDateTime,
     within: Within,
 ) -> Vec<Finding> {
@@ -65,7 +67,12 @@ pub(crate) fn findings_for(
             }
             Item::Key(facts) => findings.extend(key_findings(facts)),
             Item::Request(facts) => findings.extend(request_findings(facts)),
-            Item::Crl(facts) => findings.extend(crl_findings(facts, now, within)),
+            Item::Crl(facts) => {
+                findings.extend(crl_findings(facts, now));
+                if is_needed(facts) {
+                    findings.extend(lapse(facts, now, within));
+                }
+            }
             Item::Pkcs12(facts) => findings.extend(pkcs12_findings(facts, now, within)),
             Item::Other { label } => findings.extend(other_block(label)),
         }
@@ -241,30 +248,33 @@ fn other_block(label: &str) -> Option<Finding> {
     }
 }
 
-fn crl_findings(crl: &CrlFacts, now: OffsetDateTime, within: Within) -> Vec<Finding> {
+/// An end that has come, or is near.
+fn lapse(crl: &CrlFacts, now: OffsetDateTime, within: Within) -> Option<Finding> {
+    let issuer = &crl.issuer;
+    let not_after = crl.next_update?;
+    let validity = Validity {
+        not_before: crl.this_update,
+        not_after,
+    };
+    match Phase::at(validity, within, now) {
+        Phase::Expired => Some(Finding::error(
+            "crl-expired",
+            format!("the CRL of {issuer} lapsed on {}", moment(not_after)),
+            "PostgreSQL refuses everybody who presents a certificate until a newer one is \
+             there: make one now.",
+        )),
+        Phase::Due => Some(Finding::warning(
+            "crl-due",
+            format!("the CRL of {issuer} lapses on {}", moment(not_after)),
+            "Make a newer one in time: after that, everybody is refused.",
+        )),
+        Phase::NotYetValid | Phase::Valid => None,
+    }
+}
+
+fn crl_findings(crl: &CrlFacts, now: OffsetDateTime) -> Vec<Finding> {
     let mut findings = Vec::new();
     let issuer = &crl.issuer;
-    if let Some(not_after) = crl.next_update {
-        let not_before = crl.this_update;
-        let validity = Validity {
-            not_before,
-            not_after,
-        };
-        findings.extend(match Phase::at(validity, within, now) {
-            Phase::Expired => Some(Finding::error(
-                "crl-expired",
-                format!("the CRL of {issuer} lapsed on {}", moment(not_after)),
-                "PostgreSQL refuses everybody who presents a certificate until a newer one is \
-                 there: make one now.",
-            )),
-            Phase::Due => Some(Finding::warning(
-                "crl-due",
-                format!("the CRL of {issuer} lapses on {}", moment(not_after)),
-                "Make a newer one in time: after that, everybody is refused.",
-            )),
-            Phase::NotYetValid | Phase::Valid => None,
-        });
-    }
     if now < crl.this_update {
         findings.push(Finding::error(
             "crl-not-yet-valid",

@@ -18,6 +18,15 @@ fn a_file_is_read_up_to_the_limit() {
         read_bounded(&path, 4),
         Err(ReadError::TooLarge { limit: 4, .. })
     ));
+    // Nothing on this machine can hold so much.
+    fs::File::create(scene.path("sparse"))
+        .unwrap()
+        .set_len(1 << 43)
+        .unwrap();
+    assert!(matches!(
+        read_bounded(&scene.path("sparse"), 1 << 42),
+        Err(ReadError::TooLarge { .. })
+    ));
     symlink("request.csr", scene.path("link")).unwrap();
     assert_eq!(read_bounded(&scene.path("link"), 5).unwrap(), b"12345");
     // No size is known beforehand.

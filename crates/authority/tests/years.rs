@@ -1,0 +1,327 @@
+//! Years of cron, with a clock that is an argument: real files and a real ledger, no server.
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+
+use pgpki_authority::ledger::{Place, PlaceKind};
+use pgpki_authority::rotation::{IssuingProblem, Report, Request};
+use pgpki_authority::settings::Settings;
+use pgpki_authority::{Authority, Founding};
+use pgpki_core::bundle::{Bundle, ChainEnd};
+use pgpki_core::document::Document;
+use pgpki_core::due::{Phase, Within};
+use pgpki_core::finding::Severity;
+use pgpki_core::issue::Holder;
+use pgpki_core::key::KeyAlgorithm;
+use pgpki_core::name::Organization;
+use pgpki_fs::{Installation, Owner, Shelf};
+use tempfile::TempDir;
+use time::macros::datetime;
+use time::{Duration, OffsetDateTime};
+
+const START: OffsetDateTime = datetime!(2026-01-01 03:17 UTC);
+const PASSPHRASE: &[u8] = b"kept in a drawer";
+
+/// An authority with an installation and one client's folder.
+struct World {
+    dir: TempDir,
+}
+
+impl World {
+    fn new(passphrase: Option<&[u8]>) -> Self {
+        let world = Self {
+            dir: TempDir::new().unwrap(),
+        };
+        let name = "db.example.com";
+        let founding = Founding {
+            settings: Settings::new(name, KeyAlgorithm::P256, Organization::default()),
+            root_passphrase: passphrase,
+        };
+        let (home, authority) = Authority::found(&world.home(), &founding, START).unwrap();
+        drop(authority);
+        home.commit().unwrap();
+        let mut authority = Authority::open(&world.home()).unwrap();
+        let place = world.place("tls", PlaceKind::Installation);
+        let (installation, _created) = Installation::prepare(&place.path, place.owner).unwrap();
+        authority.install(&place, &installation, START).unwrap();
+        world.hand_over("alice", START);
+        world
+    }
+
+    fn home(&self) -> PathBuf {
+        self.dir.path().join("home")
+    }
+
+    fn place(&self, name: &str, kind: PlaceKind) -> Place {
+        let (path, holder) = match kind {
+            PlaceKind::Installation => {
+                let hosts = vec!["db.example.com".parse().unwrap()];
+                (self.dir.path().join(name), Holder::Server(hosts))
+            }
+            PlaceKind::Folder => {
+                let path = self.dir.path().join("out").join(name);
+                (path, Holder::Client(name.parse().unwrap()))
+            }
+        };
+        Place {
+            path,
+            kind,
+            holder,
+            algorithm: KeyAlgorithm::P256,
+            days: None,
+            owner: Owner::caller(),
+        }
+    }
+
+    fn hand_over(&self, role: &str, now: OffsetDateTime) {
+        let mut authority = Authority::open(&self.home()).unwrap();
+        let place = self.place(role, PlaceKind::Folder);
+        let (shelf, _created) = Shelf::prepare(&self.dir.path().join("out")).unwrap();
+        let done = authority.hand_over(&[place], &shelf, now, &|_| {}).unwrap();
+        assert!(done.failed.is_empty());
+    }
+
+    fn rotate(&self, passphrase: Option<&[u8]>, now: OffsetDateTime) -> Report {
+        let request = Request {
+            root_passphrase: passphrase,
+            ..Request::default()
+        };
+        let mut authority = Authority::open(&self.home()).unwrap();
+        let report = authority.rotate(&request, now, &|_| {}).unwrap();
+        assert!(report.failed.is_empty(), "{report:?}");
+        report
+    }
+
+    fn folder(&self, name: &str) -> Bundle {
+        bundle(&self.dir.path().join("out").join(name))
+    }
+
+    fn server(&self) -> Bundle {
+        bundle(&self.dir.path().join("tls/current"))
+    }
+
+    /// The server takes the client's certificate, and the client the server's: now, by time, chain
+    /// and revocation lists.
+    fn works(&self, now: OffsetDateTime) {
+        let server = documents(&self.dir.path().join("tls/current"));
+        let client = documents(&self.dir.path().join("out/alice"));
+        for (leaf, other) in [("server.crt", "root.crt"), ("postgresql.crt", "root.crt")] {
+            let (own, trust) = match leaf {
+                "server.crt" => (&server, &client),
+                _ => (&client, &server),
+            };
+            let mut members: Vec<_> = trust
+                .iter()
+                .filter(|(name, _)| name == other || name == "root.crl")
+                .cloned()
+                .collect();
+            members.extend(own.iter().filter(|(name, _)| name == leaf).cloned());
+            let judged = Bundle::new(members);
+            for chain in judged.chains() {
+                assert_eq!(chain.end, ChainEnd::Root, "{leaf} at {now}");
+                let phase = Phase::at(chain.leaf.validity, Within::Third, now);
+                assert!(
+                    matches!(phase, Phase::Valid | Phase::Due),
+                    "{leaf} is {phase:?} at {now}"
+                );
+                for link in &chain.links {
+                    assert!(chain.leaf.validity.not_after <= link.certificate.validity.not_after);
+                }
+            }
+            let errors: Vec<_> = judged
+                .findings(now, Within::Duration(Duration::ZERO))
+                .into_iter()
+                .filter(|found| found.finding.severity == Severity::Error)
+                // There is no key among these files.
+                .filter(|found| {
+                    !["key-missing", "certificate-missing"].contains(&found.finding.code)
+                })
+                .collect();
+            assert!(errors.is_empty(), "{leaf} at {now}: {errors:?}");
+        }
+    }
+}
+
+fn documents(folder: &Path) -> Vec<(String, Option<Document>)> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    entries
+        .map(|entry| {
+            let entry = entry.unwrap();
+            let document = Document::read(&std::fs::read(entry.path()).unwrap()).unwrap();
+            (entry.file_name().into_string().unwrap(), Some(document))
+        })
+        .collect()
+}
+
+fn bundle(folder: &Path) -> Bundle {
+    Bundle::new(documents(folder))
+}
+
+/// When a bundle's leaf ends.
+fn end(bundle: &Bundle) -> OffsetDateTime {
+    bundle.chains()[0].leaf.validity.not_after
+}
+
+#[test]
+fn nine_years_of_cron_without_a_gap() {
+    let world = World::new(None);
+    let mut issuing_cas = 0;
+    let mut renewals = 0;
+    let mut now = START;
+    // The root itself ends after ten years; its successor is not this test's.
+    while now < START + Duration::days(9 * 365) {
+        let report = world.rotate(None, now);
+        issuing_cas += usize::from(report.issuing.is_some());
+        renewals += report.renewed.len();
+        world.works(now);
+        // Cron is not always there.
+        now += Duration::days(if now.day() % 2 == 0 { 1 } else { 20 });
+        world.works(now);
+    }
+    // One every forty months. The third would have to be cut to the end that the second has.
+    assert_eq!(issuing_cas, 2);
+    assert!(
+        (24..40).contains(&renewals),
+        "{renewals} renewals of two places in nine years"
+    );
+}
+
+#[test]
+fn a_day_on_which_nothing_is_due_changes_nothing() {
+    let world = World::new(None);
+    let before = (end(&world.server()), end(&world.folder("alice")));
+    let report = world.rotate(None, START + Duration::days(200));
+    assert!(report.renewed.is_empty() && report.issuing.is_none());
+    assert_eq!(before, (end(&world.server()), end(&world.folder("alice"))));
+}
+
+#[test]
+fn without_the_passphrase_everything_else_is_done() {
+    let world = World::new(Some(PASSPHRASE));
+    // Two thirds of five years.
+    let due = START + Duration::days(1217);
+    let report = world.rotate(None, due);
+    assert!(matches!(
+        report.issuing_problem,
+        Some(IssuingProblem::PassphraseNeeded)
+    ));
+    assert_eq!(report.renewed.len(), 2, "both leaves have expired long ago");
+    world.works(due);
+
+    // Towards the end of the issuing CA, leaves are cut to its end, once, and then wait.
+    let near = START + Duration::days(1600);
+    assert_eq!(world.rotate(None, near).renewed.len(), 2);
+    let ca_end = START + Duration::days(1825);
+    assert_eq!(end(&world.server()), ca_end);
+    let nearer = world.rotate(None, START + Duration::days(1800));
+    assert!(nearer.renewed.is_empty());
+    assert_eq!(nearer.waiting.len(), 2);
+
+    let wrong = world.rotate(Some(b"guessed"), START + Duration::days(1801));
+    assert!(matches!(
+        wrong.issuing_problem,
+        Some(IssuingProblem::Failed(_))
+    ));
+
+    let late = START + Duration::days(1802);
+    let report = world.rotate(Some(PASSPHRASE), late);
+    assert!(report.issuing.is_some());
+    assert_eq!(report.renewed.len(), 2);
+    world.works(late);
+    world.works(late + Duration::days(300));
+}
+
+#[test]
+fn a_new_issuing_ca_reaches_the_server_before_any_client() {
+    let world = World::new(None);
+    let now = START + Duration::days(1217);
+    // Fresh leaves, so that nothing but the CA is due.
+    world.rotate(None, now - Duration::days(10));
+    let report = world.rotate(None, now);
+    assert!(report.issuing.is_some());
+    let renewed: Vec<_> = report
+        .renewed
+        .iter()
+        .map(|(place, ..)| place.kind)
+        .collect();
+    assert_eq!(renewed, [PlaceKind::Installation]);
+    let crls = documents(&world.dir.path().join("tls/current"))
+        .into_iter()
+        .filter_map(|(_, document)| Some(document?.crls().count()))
+        .sum::<usize>();
+    assert_eq!(crls, 3, "of the root and both issuing CAs");
+    world.hand_over("alice", now);
+    world.works(now);
+}
+
+#[test]
+fn what_a_place_really_holds_decides() {
+    let world = World::new(None);
+    let now = START + Duration::days(1);
+    let out = world.dir.path().join("out");
+    let tls = world.dir.path().join("tls");
+
+    // An older certificate of the same role, as after a run that was killed before it published.
+    let copy = world.dir.path().join("copy");
+    std::fs::rename(out.join("alice"), &copy).unwrap();
+    world.hand_over("alice", now);
+    std::fs::remove_dir_all(out.join("alice")).unwrap();
+    std::fs::rename(&copy, out.join("alice")).unwrap();
+    assert_eq!(world.rotate(None, now).renewed.len(), 1);
+    assert!(world.rotate(None, now).renewed.is_empty());
+
+    // A server without its current generation.
+    std::fs::remove_file(tls.join("current")).unwrap();
+    assert_eq!(world.rotate(None, now).renewed.len(), 1);
+
+    // A folder that holds somebody else's certificate, or nothing, is left alone.
+    let due = START + Duration::days(300);
+    let stranger = World::new(None);
+    std::fs::remove_dir_all(out.join("alice")).unwrap();
+    std::fs::rename(stranger.dir.path().join("out/alice"), out.join("alice")).unwrap();
+    let ours = std::fs::read(out.join("alice/postgresql.crt")).unwrap();
+    let report = world.rotate(None, due);
+    assert_eq!(report.gone.len(), 1);
+    assert_eq!(
+        std::fs::read(out.join("alice/postgresql.crt")).unwrap(),
+        ours
+    );
+    std::fs::remove_dir_all(out.join("alice")).unwrap();
+    assert_eq!(world.rotate(None, due).gone.len(), 1);
+    assert!(!out.join("alice").exists());
+
+    // Once its certificate has expired, nobody needs to hear of it any more.
+    assert!(
+        world
+            .rotate(None, START + Duration::days(400))
+            .gone
+            .is_empty()
+    );
+}
+
+#[test]
+fn counting_in_the_ledger_agrees_with_the_rule() {
+    let world = World::new(None);
+    let authority = Authority::open(&world.home()).unwrap();
+    let places = authority.ledger().places().unwrap();
+    let alice = places
+        .iter()
+        .find(|known| known.place.kind == PlaceKind::Folder)
+        .unwrap();
+    let due = Within::Third.due_from(alice.validity);
+    let due_clients = |now| {
+        let counts = authority.ledger().counts(now).unwrap();
+        let clients = counts
+            .iter()
+            .find(|count| count.profile.as_str() == "client")
+            .unwrap();
+        (clients.valid, clients.due, clients.expired)
+    };
+    assert_eq!(due_clients(due - Duration::SECOND), (1, 0, 0));
+    assert_eq!(due_clients(due), (0, 1, 0));
+    assert_eq!(due_clients(alice.validity.not_after), (0, 1, 0));
+    assert_eq!(
+        due_clients(alice.validity.not_after + Duration::SECOND),
+        (0, 0, 1)
+    );
+}
