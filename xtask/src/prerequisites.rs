@@ -54,6 +54,20 @@ pub(crate) const UTIL_LINUX: Need = Need {
     is_here: || in_path("setpriv") && in_path("unshare"),
 };
 
+/// Runs the program in other years.
+pub(crate) const FAKETIME: Need = Need {
+    name: "faketime",
+    package: "faketime",
+    is_here: || in_path("faketime"),
+};
+
+/// Is the attacker in tests of a hostile owner: it plants links faster than a shell.
+pub(crate) const PYTHON: Need = Need {
+    name: "python3",
+    package: "python3",
+    is_here: || in_path("python3"),
+};
+
 /// Returns when everything is here. Installs what is missing as root on Debian and its derivatives;
 /// says what to install anywhere else.
 pub(crate) fn ensure(needs: &[&Need]) -> Result<(), Failure> {

@@ -3,7 +3,9 @@
 use std::env;
 use std::process::Command;
 
-use crate::prerequisites::{self, GNUTLS, OPENSSL, POSTGRESQL, STRACE, UTIL_LINUX};
+use crate::prerequisites::{
+    self, FAKETIME, GNUTLS, OPENSSL, POSTGRESQL, PYTHON, STRACE, UTIL_LINUX,
+};
 use crate::running::{self, Failure};
 
 #[derive(clap::Args)]
@@ -14,7 +16,15 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    prerequisites::ensure(&[&POSTGRESQL, &OPENSSL, &GNUTLS, &STRACE, &UTIL_LINUX])?;
+    prerequisites::ensure(&[
+        &POSTGRESQL,
+        &OPENSSL,
+        &GNUTLS,
+        &STRACE,
+        &UTIL_LINUX,
+        &FAKETIME,
+        &PYTHON,
+    ])?;
     // Without a list of targets it is everything but the benches: libraries, programs, tests,
     // examples and doc tests.
     running::run(
