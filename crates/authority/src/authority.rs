@@ -6,6 +6,7 @@ use std::time::Duration;
 use pgpki_core::crl::Revoked;
 use pgpki_core::issue::{Ca, CaFacts, IssueError, Issued};
 use pgpki_core::key::{KeyError, PrivateKey};
+use pgpki_core::profile::Profile;
 use pgpki_fs::{Holder, Lock, LockError, NewPrivateDir, PrivateDir, PrivateError, ReadError};
 use time::OffsetDateTime;
 
@@ -53,6 +54,16 @@ pub enum AuthorityError {
     /// A key could not be made.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The home is made of parts of different authorities.
+    #[error("the parts of {} do not belong together: {what} {ca:?}", path.display())]
+    Inconsistent {
+        /// The home.
+        path: PathBuf,
+        /// What does not fit.
+        what: &'static str,
+        /// The common name of the CA that it does not fit.
+        ca: String,
+    },
     /// Another pgpki is at work.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -156,25 +167,14 @@ impl Authority {
         Self::open_with(path, |_| Ok(None))
     }
 
-    /// Opens the authority for issuing, which others may do at the same time, but not while a
-    /// rotation is on: then it tells `on_wait` whose, and waits for at most `patience`.
-    pub fn open_to_issue(
+    /// Opens the authority alone, for whatever changes something. If another run has it, waits for
+    /// at most `patience`, and tells `on_wait` whose it is once that takes a while.
+    pub fn open_alone(
         path: &Path,
         patience: Duration,
         on_wait: impl FnOnce(Option<Holder>),
     ) -> Result<Self, AuthorityError> {
-        Self::open_with(path, |home| Lock::shared(home, patience, on_wait).map(Some))
-    }
-
-    /// Opens the authority alone, for a rotation. Otherwise as [`Authority::open_to_issue`].
-    pub fn open_to_rotate(
-        path: &Path,
-        patience: Duration,
-        on_wait: impl FnOnce(Option<Holder>),
-    ) -> Result<Self, AuthorityError> {
-        Self::open_with(path, |home| {
-            Lock::exclusive(home, patience, on_wait).map(Some)
-        })
+        Self::open_with(path, |home| Lock::take(home, patience, on_wait).map(Some))
     }
 
     fn open_with(
@@ -190,6 +190,10 @@ impl Authority {
             path: path.into(),
             source,
         })?;
+        if !home.has_secret(ledger::FILE)? {
+            let path = path.join(ledger::FILE);
+            return Err(LedgerError::Missing { path }.into());
+        }
         Ok(Self {
             home: path.to_owned(),
             settings,
@@ -241,15 +245,44 @@ impl Authority {
     }
 
     /// What every credential of this moment has in common; `issuing` signs them.
+    ///
+    /// # Errors
+    /// The parts of the home do not belong together, as after half a restore. What would be
+    /// installed then, no client could connect to.
     pub(crate) fn trust(&self, issuing: &Ca, now: OffsetDateTime) -> Result<Trust, AuthorityError> {
+        let root = self.root.certificate()?;
+        let cas = [
+            (Profile::Root, CaFacts::read(&root)?),
+            (Profile::Issuing, issuing.facts().clone()),
+        ];
         let crls = self.ledger.crls(now)?;
+        for (profile, ca) in &cas {
+            let is_known = self
+                .ledger
+                .has_issued(ca.serial, *profile, &ca.common_name)?;
+            if !is_known || !crls.iter().any(|(serial, _)| *serial == ca.serial) {
+                return Err(self.inconsistent("the ledger does not know the CA", &ca.common_name));
+            }
+        }
+        if !issuing.is_signed_by(&root)? {
+            let name = &issuing.facts().common_name;
+            return Err(self.inconsistent("the root has not signed the CA", name));
+        }
         Ok(Trust {
             chain: pgpki_core::pem("CERTIFICATE", issuing.der()),
-            roots: pgpki_core::pem("CERTIFICATE", &self.root.certificate()?),
+            roots: pgpki_core::pem("CERTIFICATE", &root),
             crls: crls
                 .iter()
-                .map(|der| pgpki_core::pem("X509 CRL", der))
+                .map(|(_, der)| pgpki_core::pem("X509 CRL", der))
                 .collect(),
         })
+    }
+
+    fn inconsistent(&self, what: &'static str, ca: &str) -> AuthorityError {
+        AuthorityError::Inconsistent {
+            path: self.home.clone(),
+            what,
+            ca: ca.to_owned(),
+        }
     }
 }

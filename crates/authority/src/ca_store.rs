@@ -28,7 +28,7 @@ pub enum CaStoreError {
     #[error(transparent)]
     Read(#[from] ReadError),
     /// A file that must be there is not.
-    #[error("{} is missing: restore the home from a backup", path.display())]
+    #[error("{} is missing", path.display())]
     Missing {
         /// The file.
         path: PathBuf,
@@ -128,13 +128,15 @@ impl CaStore {
         })
     }
 
+    /// Reads a file that nobody else may read. For the key that matters; the certificate was made
+    /// with the same mode.
     fn read(&self, name: &str) -> Result<Zeroizing<Vec<u8>>, CaStoreError> {
         let missing = || CaStoreError::Missing {
             path: self.path(name),
         };
         let current = self.installation.current()?.ok_or_else(missing)?;
         self.installation
-            .read(current, name, MAX_BYTES)?
+            .read_secret(current, name, MAX_BYTES)?
             .map(Zeroizing::new)
             .ok_or_else(missing)
     }

@@ -10,10 +10,11 @@ use std::thread;
 
 use pgpki_core::issue::{Ca, Holder, Issued};
 use pgpki_core::key::PrivateKey;
+use pgpki_core::serial::Serial;
 use pgpki_core::validity::Days;
 use pgpki_fs::{
-    FolderState, Installation, InstallationError, IoError, Kind, Owner, Shelf, ShelfError,
-    StageError, Staged, Synced, sync_all,
+    FolderState, Installation, InstallationError, IoError, Kind, Owner, ReadError, Shelf,
+    ShelfError, StageError, Staged, Synced, sync_all,
 };
 use time::OffsetDateTime;
 
@@ -46,6 +47,15 @@ pub enum DeliverError {
     /// The files could not be written.
     #[error(transparent)]
     Stage(#[from] StageError),
+    /// What is in a place could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// What was put in place may be lost in a power cut.
+    #[error("{source}; what has been made may be undone by a power cut")]
+    NotSettled {
+        /// Why it could not be synced.
+        source: ShelfError,
+    },
     /// Something else stands where a folder is to be.
     #[error("{} is {kind}, where a folder for a credential is to be", path.display())]
     NotAFolder {
@@ -76,6 +86,24 @@ pub enum DeliverError {
     },
 }
 
+impl DeliverError {
+    /// What to do about it, where there is something to say.
+    pub fn hint(&self) -> Option<String> {
+        let elsewhere = || Some("Move it away, or choose another directory".to_owned());
+        match self {
+            Self::Authority(_) | Self::PathNotText { .. } => None,
+            Self::Installation(error) => error.hint(),
+            Self::Shelf(error) => error.hint(),
+            Self::Stage(error) => error.hint(),
+            Self::Read(error) => error.hint(),
+            Self::NotSettled { source } => source.hint(),
+            Self::NotAFolder { .. } | Self::Foreign { .. } | Self::AnotherHolder { .. } => {
+                elsewhere()
+            }
+        }
+    }
+}
+
 impl From<LedgerError> for DeliverError {
     fn from(error: LedgerError) -> Self {
         Self::Authority(error.into())
@@ -89,6 +117,8 @@ pub struct Installed {
     pub issued: Issued,
     /// The number of the generation that is live now.
     pub generation: u32,
+    /// What of former generations could not be removed, and why.
+    pub left: Vec<String>,
 }
 
 /// A server's credential that is on disk but not in use. Dropping it removes the files.
@@ -96,6 +126,8 @@ pub struct Installed {
 pub struct Ready {
     issued: Issued,
     files: Synced,
+    /// The place as the ledger had it.
+    before: Option<KnownPlace>,
 }
 
 impl Ready {
@@ -105,6 +137,7 @@ impl Ready {
         Ok(Installed {
             issued: self.issued,
             generation,
+            left: Vec::new(),
         })
     }
 }
@@ -115,9 +148,12 @@ pub struct HandOver {
     /// Folders with their new certificates, in the order of the request.
     pub done: Vec<(Place, Issued)>,
     /// Folders that are as they were, and why.
-    pub failed: Vec<(Place, ShelfError)>,
-    /// Files of a user's that could not be moved along into a new folder.
-    pub left_behind: Vec<IoError>,
+    pub failed: Vec<(Place, DeliverError)>,
+    /// A user's files that could not be moved along, former generations that could not be removed,
+    /// and why.
+    pub left: Vec<String>,
+    /// Why what was done may not survive a power cut, if that is so.
+    pub not_settled: Option<DeliverError>,
 }
 
 impl Authority {
@@ -128,16 +164,17 @@ impl Authority {
         installation: &Installation,
         now: OffsetDateTime,
     ) -> Result<Installed, DeliverError> {
-        let before = self.ledger.place(&place.path)?;
-        let installed = self
-            .make_ready(place, installation, now)
-            .and_then(|ready| ready.publish(installation))
-            .inspect_err(|_| {
-                // If this fails as well, the next rotation sees that another one is there.
-                let _ = self.ledger.take_back(&[(&place.path, before.as_ref())]);
-            })?;
-        // What cannot be removed stays until the next time; the new one is live.
-        let _ = installation.prune(KEPT_GENERATIONS)?;
+        let ready = self.make_ready(place, installation, now)?;
+        let taken_back = (&*place.path, ready.issued.serial, ready.before.clone());
+        let mut installed = ready.publish(installation).inspect_err(|_| {
+            let (path, serial, before) = &taken_back;
+            // If this fails as well, the next rotation sees that another one is there.
+            let _ = self.ledger.take_back(&[(path, *serial, before.as_ref())]);
+        })?;
+        match installation.prune(KEPT_GENERATIONS) {
+            Ok(pruned) => installed.left.extend(texts(pruned.left)),
+            Err(error) => installed.left.push(error.to_string()),
+        }
         Ok(installed)
     }
 
@@ -150,16 +187,31 @@ impl Authority {
         now: OffsetDateTime,
     ) -> Result<Ready, DeliverError> {
         check_text(&place.path)?;
+        let before = self.ledger.place(&place.path)?;
+        if let Some(before) = &before {
+            check_holder(before, place)?;
+        }
         let ca = self.issuing_ca()?;
         let trust = self.trust(&ca, now)?;
         let credential = make(place, &ca, self.settings(), &trust, now)?;
-        self.ledger.record(
-            Some(ca.facts().serial),
-            &[(&credential.issued, Some(place))],
-        )?;
-        let files = installation.stage(&credential.files(&trust))?.sync()?;
-        let issued = credential.issued;
-        Ok(Ready { issued, files })
+        let issued = &credential.issued;
+        self.ledger
+            .record(Some(ca.facts().serial), &[(issued, Some(place))])?;
+        let staged = installation
+            .stage(&credential.files(&trust))
+            .map_err(DeliverError::from)
+            .and_then(|staged| Ok(staged.sync()?));
+        let files = staged.inspect_err(|_| {
+            // If this fails as well, the next rotation sees that another one is there.
+            let _ = self
+                .ledger
+                .take_back(&[(&place.path, issued.serial, before.as_ref())]);
+        })?;
+        Ok(Ready {
+            issued: credential.issued,
+            files,
+            before,
+        })
     }
 
     /// Issues a credential to each of `places`, which are folders on `shelf`, on every core, and
@@ -219,35 +271,40 @@ impl Authority {
         let synced = match synced {
             Ok(synced) => synced,
             Err(error) => {
+                let lost: Vec<_> = work.iter().map(|(c, target)| target.before(c)).collect();
                 // If this fails as well, the next rotation sees that others are there.
-                let _ = self.ledger.take_back(&before(batch));
+                let _ = self.ledger.take_back(&lost);
                 return Err(error);
             }
         };
 
-        let mut failed = Vec::new();
-        for ((credential, target), synced) in credentials.into_iter().zip(batch).zip(synced) {
+        let mut lost = Vec::new();
+        for ((credential, target), synced) in work.into_iter().zip(synced) {
             match shelf.publish(synced, &target.name, target.known.is_some()) {
                 Ok(left) => {
-                    result.left_behind.extend(left);
-                    result.done.push((target.place.clone(), credential.issued));
+                    result.left.extend(texts(left));
+                    let issued = credential.issued.clone();
+                    result.done.push((target.place.clone(), issued));
                 }
-                Err(error) => failed.push((target, error)),
+                Err(error) => {
+                    lost.push(target.before(credential));
+                    result.failed.push((target.place.clone(), error.into()));
+                }
             }
         }
-        shelf.settle()?;
-        let lost: Vec<_> = failed.iter().map(|(target, _)| target.before()).collect();
+        if let Err(source) = shelf.settle() {
+            result.not_settled = Some(DeliverError::NotSettled { source });
+        }
         if !lost.is_empty() {
             self.ledger.take_back(&lost)?;
         }
         for target in batch.iter().filter(|target| target.known.is_some()) {
             let files = file_names(target.place.holder.profile());
-            let _ = shelf.prune(&target.name, KEPT_GENERATIONS, files)?;
+            match shelf.prune(&target.name, KEPT_GENERATIONS, files) {
+                Ok(pruned) => result.left.extend(texts(pruned.left)),
+                Err(error) => result.left.push(error.to_string()),
+            }
         }
-        let failed = failed
-            .into_iter()
-            .map(|(target, error)| (target.place.clone(), error));
-        result.failed.extend(failed);
         Ok(())
     }
 
@@ -271,36 +328,47 @@ impl Authority {
         let known = self.ledger.place(&place.path)?;
         let owner = match shelf.folder_state(name)? {
             FolderState::Missing => place.owner,
-            FolderState::Folder { owner } if known.is_some() => owner,
-            FolderState::Folder { owner } if shelf.folder_is_empty(name)? => owner,
-            FolderState::Folder { .. } => return Err(DeliverError::Foreign { path: path() }),
+            FolderState::Folder { owner } => {
+                if known.is_none() && !shelf.folder_is_empty(name)? {
+                    return Err(DeliverError::Foreign { path: path() });
+                }
+                // The operator may have given the folder away. Where somebody else can put folders
+                // as well, its owner means nothing, and would be given the key.
+                match shelf.is_callers_alone()? {
+                    true => owner,
+                    false => place.owner,
+                }
+            }
             FolderState::Other(kind) => {
                 return Err(DeliverError::NotAFolder { path: path(), kind });
             }
         };
-        match known {
-            Some(known) if !may_follow(&known.place.holder, &place.holder) => {
-                Err(DeliverError::AnotherHolder {
-                    path: path(),
-                    holder: known.place.holder.to_string(),
-                })
-            }
-            known => Ok(Target {
-                place,
-                name: name.to_owned(),
-                owner,
-                known,
-            }),
+        if let Some(known) = &known {
+            check_holder(known, place)?;
         }
+        Ok(Target {
+            place,
+            name: name.to_owned(),
+            owner,
+            known,
+        })
     }
 }
 
-/// Whether a place may change hands: a server's names may change, a role may not.
-fn may_follow(before: &Holder, after: &Holder) -> bool {
-    match (before, after) {
-        (Holder::Server(_), Holder::Server(_)) => true,
-        (before, after) => before == after,
+/// A server's names may change, a role may not.
+fn check_holder(before: &KnownPlace, after: &Place) -> Result<(), DeliverError> {
+    match (&before.place.holder, &after.holder) {
+        (Holder::Server(_), Holder::Server(_)) => Ok(()),
+        (before, after) if before == after => Ok(()),
+        (before, _) => Err(DeliverError::AnotherHolder {
+            path: after.path.clone(),
+            holder: before.to_string(),
+        }),
     }
+}
+
+fn texts(errors: Vec<IoError>) -> impl Iterator<Item = String> {
+    errors.into_iter().map(|error| error.to_string())
 }
 
 /// A folder that is about to be made or replaced.
@@ -314,13 +382,11 @@ struct Target<'a> {
 }
 
 impl Target<'_> {
-    fn before(&self) -> (&Path, Option<&KnownPlace>) {
-        (&self.place.path, self.known.as_ref())
+    /// What the ledger needs to take `credential` back.
+    fn before(&self, credential: &Credential) -> (&Path, Serial, Option<&KnownPlace>) {
+        let serial = credential.issued.serial;
+        (&self.place.path, serial, self.known.as_ref())
     }
-}
-
-fn before<'a>(batch: &'a [Target<'_>]) -> Vec<(&'a Path, Option<&'a KnownPlace>)> {
-    batch.iter().map(Target::before).collect()
 }
 
 /// A key and a certificate for `place`. Nobody has seen them yet.

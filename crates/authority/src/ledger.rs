@@ -13,7 +13,7 @@ use pgpki_core::name::{Host, Role};
 use pgpki_core::profile::Profile;
 use pgpki_core::serial::Serial;
 use pgpki_core::validity::{Days, Validity};
-use rusqlite::{Connection, OpenFlags, Row, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params};
 use time::OffsetDateTime;
 
 /// The name of the ledger within the home.
@@ -80,8 +80,14 @@ pub enum LedgerError {
         /// What SQLite said.
         source: rusqlite::Error,
     },
-    /// A database, but none of ours.
-    #[error("{} is not a ledger of pgpki", path.display())]
+    /// There is no ledger.
+    #[error("the ledger {} is missing", path.display())]
+    Missing {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// No database, a damaged one, or none of ours.
+    #[error("{} is damaged, or not a ledger of pgpki", path.display())]
     NotALedger {
         /// The file.
         path: PathBuf,
@@ -212,10 +218,7 @@ impl Ledger {
     }
 
     fn connect(path: &Path) -> Result<Self, LedgerError> {
-        let at = |source| LedgerError::Sqlite {
-            path: path.to_owned(),
-            source,
-        };
+        let at = |source| failed(path, source);
         // Without CREATE: the file is made elsewhere, with its mode, and a missing one is an error.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_NOFOLLOW
@@ -234,10 +237,7 @@ impl Ledger {
     }
 
     fn at(&self) -> impl Fn(rusqlite::Error) -> LedgerError + '_ {
-        |source| LedgerError::Sqlite {
-            path: self.path.clone(),
-            source,
-        }
+        |source| failed(&self.path, source)
     }
 
     fn transaction<T>(
@@ -275,25 +275,29 @@ impl Ledger {
     }
 
     /// Takes back what was recorded for places that their certificates did not reach: each again
-    /// has the certificate that it had before, or is forgotten.
+    /// has the certificate that it had before, or is forgotten. A place that another run has given
+    /// a newer certificate meanwhile is left to it.
     pub(crate) fn take_back(
         &mut self,
-        places: &[(&Path, Option<&KnownPlace>)],
+        places: &[(&Path, Serial, Option<&KnownPlace>)],
     ) -> Result<(), LedgerError> {
         self.transaction(|t| {
-            for (path, before) in places {
-                replace(t, path)?;
-                match before {
-                    None => {
-                        t.execute("DELETE FROM places WHERE path = ?1", [text(path)])?;
-                    }
-                    Some(known) => {
-                        insert_place(t, &known.place, known.serial)?;
-                        t.execute(
-                            "UPDATE certificates SET replaced = 0 WHERE serial = ?1",
-                            [known.serial.as_bytes()],
-                        )?;
-                    }
+            for (path, serial, before) in places {
+                let (path, serial) = (text(path), serial.as_bytes());
+                t.execute(
+                    "UPDATE certificates SET replaced = 1 WHERE serial = ?1",
+                    [serial],
+                )?;
+                let taken = t.execute(
+                    "DELETE FROM places WHERE path = ?1 AND serial = ?2",
+                    params![path, serial],
+                )?;
+                if let (1, Some(known)) = (taken, before) {
+                    insert_place(t, &known.place, known.serial)?;
+                    t.execute(
+                        "UPDATE certificates SET replaced = 0 WHERE serial = ?1",
+                        [known.serial.as_bytes()],
+                    )?;
                 }
             }
             Ok(())
@@ -318,12 +322,13 @@ impl Ledger {
         Ok(())
     }
 
-    /// The CRLs of every CA that still counts at `now`, DER, the oldest CA first.
-    pub fn crls(&self, now: OffsetDateTime) -> Result<Vec<Vec<u8>>, LedgerError> {
+    /// The CRLs of every CA that still counts at `now`, DER, with the CA's serial number; the CA
+    /// that ends last comes first.
+    pub fn crls(&self, now: OffsetDateTime) -> Result<Vec<(Serial, Vec<u8>)>, LedgerError> {
         self.query(
-            "SELECT der FROM crls WHERE not_after >= ?1 ORDER BY not_after DESC",
+            "SELECT ca, der FROM crls WHERE not_after >= ?1 ORDER BY not_after DESC",
             [now.unix_timestamp()],
-            |row| row.get(0),
+            |row| Ok((Serial::from_bytes(row.get(0)?), row.get(1)?)),
         )
     }
 
@@ -467,6 +472,18 @@ impl Ledger {
             .prepare_cached(sql)
             .and_then(|mut statement| statement.query_map(parameters, read)?.collect())
             .map_err(self.at())
+    }
+}
+
+fn failed(path: &Path, source: rusqlite::Error) -> LedgerError {
+    let path = path.to_owned();
+    let damaged = [ErrorCode::NotADatabase, ErrorCode::DatabaseCorrupt];
+    match &source {
+        rusqlite::Error::FromSqlConversionFailure(..) => LedgerError::NotALedger { path },
+        rusqlite::Error::SqliteFailure(error, _) if damaged.contains(&error.code) => {
+            LedgerError::NotALedger { path }
+        }
+        _ => LedgerError::Sqlite { path, source },
     }
 }
 

@@ -5,17 +5,19 @@
 //! is renewed, and the ledger is right again.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use pgpki_core::due::Within;
 use pgpki_core::issue::{CaFacts, Holder, Issued};
 use pgpki_core::serial::Serial;
 use pgpki_core::validity::Validity;
-use pgpki_fs::{FolderState, Installation, IoError, Shelf, Swept};
+use pgpki_fs::{FolderState, Installation, ReadError, Shelf, ShelfError, Swept, WalkError};
 use time::OffsetDateTime;
 
 use crate::authority::{Authority, AuthorityError};
-use crate::credential::certificate_file;
+use crate::credential::{certificate_file, file_names};
 use crate::deliver::DeliverError;
 use crate::ledger::{KnownPlace, LedgerError, Place, PlaceKind};
 use crate::settings::Settings;
@@ -35,7 +37,7 @@ pub struct Request<'a> {
 }
 
 /// What a place holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Holds {
     /// The certificate that belongs there.
     Expected,
@@ -46,10 +48,12 @@ pub enum Holds {
     Nothing,
     /// Something that this authority did not put there.
     Foreign,
+    /// It could not be looked at.
+    Unreadable(Arc<DeliverError>),
 }
 
 /// A place, and what is really there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Seen {
     /// The place as the ledger has it.
     pub known: KnownPlace,
@@ -58,7 +62,7 @@ pub struct Seen {
 }
 
 /// What is to be done.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// The issuing CA is due.
     pub issuing: bool,
@@ -68,6 +72,8 @@ pub struct Plan {
     pub waiting: Vec<KnownPlace>,
     /// Folders that are due, but no longer there, or hold something else. They are left alone.
     pub gone: Vec<Seen>,
+    /// Places that could not be looked at.
+    pub failed: Vec<(Place, Arc<DeliverError>)>,
 }
 
 /// Decides what is to be done with `places` at `now`. Pure, so that it can be tested a century at
@@ -89,7 +95,11 @@ pub fn plan(
         ..Plan::default()
     };
     for seen in places {
-        let is_overdue = request.force || seen.holds == Holds::Outdated;
+        if let Holds::Unreadable(error) = seen.holds {
+            plan.failed.push((seen.known.place, error));
+            continue;
+        }
+        let is_overdue = request.force || matches!(seen.holds, Holds::Outdated);
         if !is_overdue && !is_due(&seen, issuing, request.within, now) {
             continue;
         }
@@ -148,12 +158,12 @@ pub struct Report {
     pub waiting: Vec<KnownPlace>,
     /// Folders that are no longer there, or hold something else. They were left alone.
     pub gone: Vec<Seen>,
-    /// Places that could not be renewed, and why. They are as they were.
-    pub failed: Vec<(Place, String)>,
+    /// Places that could not be looked at or renewed, and why. They are as they were.
+    pub failed: Vec<(Place, Arc<DeliverError>)>,
     /// Leftovers of killed runs that were removed.
     pub swept: usize,
-    /// Leftovers and files of users that could not be removed or moved.
-    pub left: Vec<IoError>,
+    /// Leftovers and files of users that could not be removed or moved, and why.
+    pub left: Vec<String>,
 }
 
 /// Why the issuing CA was not renewed.
@@ -187,20 +197,22 @@ impl Authority {
     /// is due and no killed run has left anything, nothing is written.
     ///
     /// # Errors
-    /// The authority itself cannot be used. What became of each place is in the report.
+    /// The authority itself cannot be used, or the passphrase is wrong. What became of each place is in the report.
     pub fn rotate(
         &mut self,
         request: &Request<'_>,
         now: OffsetDateTime,
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<Report, AuthorityError> {
-        let mut report = Report::default();
-        let mut swept = Swept::default();
-        let places = self.look(Some(&mut swept))?;
-        report.swept = swept.removed;
-        report.left = swept.left;
         let (root, issuing) = (self.root()?, self.issuing()?);
-        if issuing_is_due(&root, &issuing, self.settings(), request, now) {
+        let renews_issuing = issuing_is_due(&root, &issuing, self.settings(), request, now);
+        if renews_issuing && request.root_passphrase.is_some() {
+            // Whoever has mistyped it wants to hear of that, and of nothing else.
+            self.unlock_root(request.root_passphrase)?;
+        }
+        let mut report = Report::default();
+        let places = self.look(Some(&mut report))?;
+        if renews_issuing {
             match self.try_renew_issuing(request, now) {
                 Ok(issued) => report.issuing = Some(issued),
                 Err(problem) => report.issuing_problem = Some(problem),
@@ -209,6 +221,7 @@ impl Authority {
         let plan = self.decide(places, request, now)?;
         report.waiting = plan.waiting;
         report.gone = plan.gone;
+        report.failed = plan.failed;
         let mut shelves: BTreeMap<PathBuf, Vec<Place>> = BTreeMap::new();
         // Servers first: a client's new chain is refused by a server that lacks its CA's CRL.
         for known in plan.renew {
@@ -247,10 +260,12 @@ impl Authority {
             .map_err(DeliverError::from)
             .and_then(|installation| self.install(&place, &installation, now));
         match installed {
-            Ok(done) => report
-                .renewed
-                .push((place, done.issued, Some(done.generation))),
-            Err(error) => report.failed.push((place, error.to_string())),
+            Ok(done) => {
+                report.left.extend(done.left);
+                let generation = Some(done.generation);
+                report.renewed.push((place, done.issued, generation));
+            }
+            Err(error) => report.failed.push((place, Arc::new(error))),
         }
     }
 
@@ -272,40 +287,40 @@ impl Authority {
                     .into_iter()
                     .map(|(place, issued)| (place, issued, None));
                 report.renewed.extend(renewed);
-                let failed = done
+                let failed = done.failed.into_iter();
+                report
                     .failed
-                    .into_iter()
-                    .map(|(place, why)| (place, why.to_string()));
-                report.failed.extend(failed);
-                report.left.extend(done.left_behind);
+                    .extend(failed.map(|(place, error)| (place, Arc::new(error))));
+                report.left.extend(done.left);
             }
             Err(error) => {
-                let why = error.to_string();
-                let failed = places.into_iter().map(|place| (place, why.clone()));
+                let error = Arc::new(error);
+                let failed = places.into_iter().map(|place| (place, error.clone()));
                 report.failed.extend(failed);
             }
         }
     }
 
-    /// Looks at every place. With `swept` it also removes what killed runs have left there, which
-    /// only a run that is alone may do.
-    fn look(&self, mut swept: Option<&mut Swept>) -> Result<Vec<Seen>, LedgerError> {
-        let mut shelf: Option<Shelf> = None;
+    /// Looks at every place. With a report it also sweeps up after killed runs, which only a run
+    /// that is alone may do.
+    fn look(&self, mut report: Option<&mut Report>) -> Result<Vec<Seen>, LedgerError> {
+        let mut shelf: Option<Result<Shelf, Arc<DeliverError>>> = None;
         let mut seen = Vec::new();
         for known in self.ledger.places()? {
             let place = &known.place;
             let found = match place.kind {
-                PlaceKind::Installation => in_installation(place, swept.as_deref_mut()),
+                PlaceKind::Installation => in_installation(place, report.as_deref_mut()),
                 PlaceKind::Folder => {
                     // Sorted by path, so that the folders of a shelf come one after another.
                     let above = place.path.parent().unwrap_or(Path::new("/"));
-                    if shelf.as_ref().is_none_or(|shelf| shelf.path() != above) {
-                        shelf = Shelf::open(above).ok();
-                        let (shelf, swept) = (shelf.as_ref(), swept.as_deref_mut());
-                        add(swept, || shelf.and_then(|shelf| shelf.sweep().ok()));
-                    }
-                    let shelf = shelf.as_ref();
-                    shelf.map_or(Found::Nothing, |shelf| in_folder(shelf, place))
+                    let is_open = |shelf: &Result<Shelf, _>| {
+                        shelf.as_ref().is_ok_and(|shelf| shelf.path() == above)
+                    };
+                    let shelf = match shelf.take().filter(is_open) {
+                        Some(open) => shelf.insert(open),
+                        None => shelf.insert(open_shelf(above, report.as_deref_mut())),
+                    };
+                    in_folder(shelf, place, report.as_deref_mut())
                 }
             };
             let holds = self.judge(&known, found)?;
@@ -329,6 +344,7 @@ impl Authority {
             }
             Found::Nothing => Holds::Nothing,
             Found::SomethingElse => Holds::Foreign,
+            Found::Unreadable(error) => Holds::Unreadable(error),
         })
     }
 }
@@ -338,53 +354,95 @@ enum Found {
     Nothing,
     Certificate(Serial),
     SomethingElse,
+    Unreadable(Arc<DeliverError>),
 }
 
-/// Sweeps where a sum is wanted; what cannot be swept now can be the next time.
-fn add(sum: Option<&mut Swept>, sweep: impl FnOnce() -> Option<Swept>) {
-    if let Some(sum) = sum
-        && let Some(swept) = sweep()
-    {
-        sum.removed += swept.removed;
-        sum.left.extend(swept.left);
-    }
-}
-
-fn in_installation(place: &Place, swept: Option<&mut Swept>) -> Found {
+fn in_installation(place: &Place, report: Option<&mut Report>) -> Found {
+    // Whatever is wrong here, the attempt to renew it is going to say so.
     let Ok(installation) = Installation::open(&place.path, place.owner) else {
-        return Found::SomethingElse;
+        return Found::Nothing;
     };
-    add(swept, || installation.sweep().ok());
+    if let Some(report) = report {
+        report.sweep(installation.sweep());
+    }
     let Ok(Some(current)) = installation.current() else {
         return Found::Nothing;
     };
     let name = certificate_file(place.holder.profile());
-    found(
-        installation
-            .read(current, name, MAX_CERTIFICATE_FILE)
-            .ok()
-            .flatten(),
-    )
+    found(installation.read(current, name, MAX_CERTIFICATE_FILE))
 }
 
-fn in_folder(shelf: &Shelf, place: &Place) -> Found {
-    let Some(name) = place.path.file_name() else {
-        return Found::Nothing;
+fn open_shelf(path: &Path, report: Option<&mut Report>) -> Result<Shelf, Arc<DeliverError>> {
+    let shelf = Shelf::open(path).map_err(|error| Arc::new(error.into()))?;
+    if let Some(report) = report {
+        report.sweep(shelf.sweep());
+    }
+    Ok(shelf)
+}
+
+fn in_folder(
+    shelf: &Result<Shelf, Arc<DeliverError>>,
+    place: &Place,
+    report: Option<&mut Report>,
+) -> Found {
+    let shelf = match shelf {
+        Ok(shelf) => shelf,
+        Err(error) => match &**error {
+            DeliverError::Shelf(ShelfError::Directory(WalkError::Missing { .. })) => {
+                return Found::Nothing;
+            }
+            _ => return Found::Unreadable(error.clone()),
+        },
     };
+    let name = place.path.file_name().unwrap_or_default();
     match shelf.folder_state(name) {
         Ok(FolderState::Missing) => Found::Nothing,
+        Ok(FolderState::Other(_)) => Found::SomethingElse,
         Ok(FolderState::Folder { .. }) => {
+            if let Some(report) = report {
+                report.bring_back(shelf, place);
+            }
             let file = certificate_file(place.holder.profile());
-            found(shelf.read(name, file, MAX_CERTIFICATE_FILE).ok().flatten())
+            found(shelf.read(name, file, MAX_CERTIFICATE_FILE))
         }
-        _ => Found::SomethingElse,
+        Err(error) => Found::Unreadable(Arc::new(error.into())),
     }
 }
 
-fn found(certificate_file: Option<Vec<u8>>) -> Found {
-    let serial = certificate_file
-        .and_then(|pem| pgpki_core::first_certificate(&pem))
-        .and_then(|der| pgpki_core::issue::serial_of(&der));
+/// What killed runs have left is removed, or reported.
+impl Report {
+    fn sweep(&mut self, swept: Result<Swept, impl fmt::Display>) {
+        match swept {
+            Ok(swept) => {
+                self.swept += swept.removed;
+                let left = swept.left.iter().map(ToString::to_string);
+                self.left.extend(left);
+            }
+            Err(error) => self.left.push(error.to_string()),
+        }
+    }
+
+    /// A user's files that a killed run did not move along.
+    fn bring_back(&mut self, shelf: &Shelf, place: &Place) {
+        let name = place.path.file_name().unwrap_or_default();
+        let files = file_names(place.holder.profile());
+        match shelf.bring_back(name, files) {
+            Ok(left) => self.left.extend(left.iter().map(ToString::to_string)),
+            Err(error) => self.left.push(error.to_string()),
+        }
+    }
+}
+
+fn found(certificate_file: Result<Option<Vec<u8>>, ReadError>) -> Found {
+    let pem = match certificate_file {
+        Ok(Some(pem)) => pem,
+        Err(ReadError::Io(error)) => {
+            return Found::Unreadable(Arc::new(DeliverError::Read(error.into())));
+        }
+        Ok(None) | Err(_) => return Found::SomethingElse,
+    };
+    let serial =
+        pgpki_core::first_certificate(&pem).and_then(|der| pgpki_core::issue::serial_of(&der));
     match serial {
         Some(serial) => Found::Certificate(serial),
         None => Found::SomethingElse,

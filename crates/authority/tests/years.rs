@@ -175,7 +175,7 @@ fn nine_years_of_cron_without_a_gap() {
         renewals += report.renewed.len();
         world.works(now);
         // Cron is not always there.
-        now += Duration::days(if now.day() % 2 == 0 { 1 } else { 20 });
+        now += Duration::days(if now.day().is_multiple_of(2) { 1 } else { 20 });
         world.works(now);
     }
     // One every forty months. The third would have to be cut to the end that the second has.

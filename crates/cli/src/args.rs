@@ -127,7 +127,7 @@ pub struct IssueServer {
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub install: Option<PathBuf>,
     /// Who owns the installed files [default: postgres for root, otherwise the caller]
-    #[arg(long, value_name = "USER[:GROUP]", requires = "install")]
+    #[arg(long, value_name = "USER[:GROUP]", conflicts_with = "out")]
     pub owner: Option<String>,
     /// Days until the certificate ends [default: as in pgpki.toml]
     #[arg(long, value_name = "N", value_parser = days)]

@@ -102,6 +102,9 @@ impl From<serde_json::Error> for Failure {
     }
 }
 
+/// What to do about a home that is damaged.
+const RESTORE: &str = "Nothing was changed. Restore the whole home from one backup";
+
 /// Input that is wrong in itself.
 macro_rules! bad_input {
     ($($error:ty),*) => {$(
@@ -205,7 +208,10 @@ impl From<LockError> for Failure {
 impl From<LedgerError> for Failure {
     fn from(error: LedgerError) -> Self {
         let exit = match error {
-            LedgerError::Newer { .. } | LedgerError::NotALedger { .. } => Exit::Refused,
+            LedgerError::Newer { .. } => Exit::Refused,
+            LedgerError::NotALedger { .. } | LedgerError::Missing { .. } => {
+                return Self::new(Exit::BadInput, error).hint(RESTORE);
+            }
             _ => Exit::Failed,
         };
         Self::new(exit, error)
@@ -241,7 +247,7 @@ impl From<CaStoreError> for Failure {
                 source: KeyError::WrongPassphrase,
                 ..
             } => Self::new(Exit::BadInput, error),
-            _ => Self::new(Exit::Failed, error),
+            _ => Self::new(Exit::BadInput, error).hint(RESTORE),
         }
     }
 }
@@ -263,6 +269,7 @@ impl From<AuthorityError> for Failure {
             AuthorityError::Lock(error) => error.into(),
             AuthorityError::NotAHome { .. } => Self::new(Exit::BadInput, error)
                 .hint("pgpki init makes one; --home names another place"),
+            AuthorityError::Inconsistent { .. } => Self::new(Exit::BadInput, error).hint(RESTORE),
             AuthorityError::Settings { .. } => Self::new(Exit::BadInput, error)
                 .hint("Put that entry right with an editor; nothing was changed"),
             _ => Self::new(Exit::Failed, error),
@@ -277,8 +284,10 @@ impl From<DeliverError> for Failure {
             DeliverError::Installation(error) => error.into(),
             DeliverError::Shelf(error) => error.into(),
             DeliverError::Stage(error) => error.into(),
+            DeliverError::Read(error) => error.into(),
             DeliverError::PathNotText { .. } => Self::new(Exit::BadInput, error),
-            _ => Self::new(Exit::Refused, error).hint("Move it away, or choose another directory"),
+            DeliverError::NotSettled { .. } => Self::with(Exit::Findings, &error, error.hint()),
+            _ => Self::with(Exit::Refused, &error, error.hint()),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use pgpki_authority::{Authority, AuthorityError};
+use pgpki_authority::Authority;
 use pgpki_fs::{Holder, Owner};
 
 use crate::args::Home;
@@ -32,18 +32,9 @@ impl Home {
         Ok(Authority::open(&self.path()?)?)
     }
 
-    /// Opens the authority for issuing, after any rotation that is on.
-    pub(crate) fn open_to_issue(&self) -> Result<Authority, Failure> {
-        let opened: Result<_, AuthorityError> =
-            Authority::open_to_issue(&self.path()?, PATIENCE, announce);
-        Ok(opened?)
-    }
-
-    /// Opens the authority alone.
-    pub(crate) fn open_to_rotate(&self) -> Result<Authority, Failure> {
-        let opened: Result<_, AuthorityError> =
-            Authority::open_to_rotate(&self.path()?, PATIENCE, announce);
-        Ok(opened?)
+    /// Opens the authority alone, after any other run that changes something.
+    pub(crate) fn open_alone(&self) -> Result<Authority, Failure> {
+        Ok(Authority::open_alone(&self.path()?, PATIENCE, announce)?)
     }
 }
 

@@ -335,6 +335,13 @@ impl Ca {
         &self.facts
     }
 
+    /// Whether the CA with the certificate `issuer`, DER, signed this one's.
+    pub fn is_signed_by(&self, issuer: &[u8]) -> Result<bool, IssueError> {
+        let (own, issuer) = (parse(&self.der)?, parse(issuer)?);
+        let same_name = own.issuer().as_raw() == issuer.subject().as_raw();
+        Ok(same_name && own.verify_signature(Some(issuer.public_key())).is_ok())
+    }
+
     /// The last second at which the CA's certificate counts.
     pub fn not_after(&self) -> OffsetDateTime {
         self.facts.validity.not_after

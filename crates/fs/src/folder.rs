@@ -306,6 +306,48 @@ impl Shelf {
         Ok(pruned)
     }
 
+    /// Moves a user's own files, which are all but `files`, from former generations to the folder:
+    /// a run that was killed while it replaced the folder has left them there. Returns those that
+    /// could not be moved. Writes nothing when there is nothing. No other run may be active.
+    ///
+    /// # Errors
+    /// The name can be no folder's, or it cannot be told which generations there are.
+    pub fn bring_back(&self, name: &OsStr, files: &[&str]) -> Result<Vec<IoError>, ShelfError> {
+        check_name(name)?;
+        let Some(reserved) = self.open_reserved()? else {
+            return Ok(Vec::new());
+        };
+        let Some(former) = reserved.dir.open_dir(name)? else {
+            return Ok(Vec::new());
+        };
+        let Some(live) = self.dir.open_dir(name)? else {
+            return Ok(Vec::new());
+        };
+        let mut numbers = generation_numbers(&former)?;
+        numbers.sort_unstable();
+        let mut left = Vec::new();
+        // Of two files with one name, the newer one goes back.
+        for number in numbers.into_iter().rev() {
+            let Some(old) = former.open_dir(generation::name(number))? else {
+                continue;
+            };
+            for file in own_files(&old, |name| files.iter().any(|made| name == *made))? {
+                left.extend(old.rename_new(&file, &live, &file).err());
+            }
+        }
+        Ok(left)
+    }
+
+    /// Whether nobody but the caller can put folders here.
+    ///
+    /// # Errors
+    /// A system call failed.
+    pub fn is_callers_alone(&self) -> Result<bool, ShelfError> {
+        const OTHERS_MAY_WRITE: u32 = 0o022;
+        let seen = self.dir.entry()?;
+        Ok(seen.owner.uid == Owner::caller().uid && seen.mode & OTHERS_MAY_WRITE == 0)
+    }
+
     /// Removes what killed runs left in `.pgpki`. Writes nothing when there is nothing. No other
     /// run may be active.
     ///
@@ -437,48 +479,24 @@ impl Shelf {
     /// Moves what pgpki did not make from the former folder to the new one. Returns what stays
     /// behind: the new folder is published, so nothing here can fail it any more.
     fn move_over(&self, staging: &Staging, former: &Dir, slot: &str, name: &OsStr) -> Vec<IoError> {
-        let moved = self
-            .own_files(staging, former, slot)
-            .and_then(|(old, own)| {
-                if own.is_empty() {
-                    return Ok(Vec::new());
-                }
-                // On a filesystem that does not keep the order, a crash must not undo the swap and
-                // keep the move.
-                former.sync()?;
-                self.dir.sync()?;
-                let Some(new) = self.dir.open_dir(name)? else {
-                    return Err(IoError::new("open", &self.path().join(name), Errno::ENOENT));
-                };
-                Ok(own
-                    .iter()
-                    .filter_map(|file| old.rename_new(file, &new, file).err())
-                    .collect())
-            });
-        moved.unwrap_or_else(|error| vec![error])
-    }
-
-    fn own_files(
-        &self,
-        staging: &Staging,
-        former: &Dir,
-        slot: &str,
-    ) -> Result<(Dir, Vec<OsString>), IoError> {
-        let Some(old) = former.open_dir(slot)? else {
-            return Err(IoError::new(
-                "open",
-                &former.path().join(slot),
-                Errno::ENOENT,
-            ));
-        };
-        let mut own = Vec::new();
-        for name in old.names()? {
-            let name = name?;
-            if !staging.file_names().any(|made| name == made) {
-                own.push(name);
+        let moved = open_former(former, slot).and_then(|old| {
+            let own = own_files(&old, |name| staging.file_names().any(|made| name == made))?;
+            if own.is_empty() {
+                return Ok(Vec::new());
             }
-        }
-        Ok((old, own))
+            // On a filesystem that does not keep the order, a crash must not undo the swap and
+            // keep the move.
+            former.sync()?;
+            self.dir.sync()?;
+            let Some(new) = self.dir.open_dir(name)? else {
+                return Err(IoError::new("open", &self.path().join(name), Errno::ENOENT));
+            };
+            Ok(own
+                .iter()
+                .filter_map(|file| old.rename_new(file, &new, file).err())
+                .collect())
+        });
+        moved.unwrap_or_else(|error| vec![error])
     }
 
     fn in_the_way(&self, name: &OsStr, error: IoError) -> ShelfError {
@@ -490,6 +508,23 @@ impl Shelf {
             _ => error.into(),
         }
     }
+}
+
+fn open_former(former: &Dir, slot: &str) -> Result<Dir, IoError> {
+    let missing = || IoError::new("open", &former.path().join(slot), Errno::ENOENT);
+    former.open_dir(slot)?.ok_or_else(missing)
+}
+
+/// What pgpki did not make.
+fn own_files(folder: &Dir, is_made: impl Fn(&OsStr) -> bool) -> Result<Vec<OsString>, IoError> {
+    let mut own = Vec::new();
+    for name in folder.names()? {
+        let name = name?;
+        if !is_made(&name) {
+            own.push(name);
+        }
+    }
+    Ok(own)
 }
 
 /// Whether a name means this very directory.

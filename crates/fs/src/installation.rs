@@ -290,21 +290,34 @@ impl Installation {
     /// It is no regular file, has a second name, or is not the owner's; it is larger; or a system
     /// call failed.
     pub fn read(&self, number: u32, name: &str, limit: u64) -> Result<Option<Vec<u8>>, ReadError> {
-        let generation = generation::name(number);
-        let dir = match self.dir().open_dir(&generation) {
-            Ok(Some(dir)) => dir,
-            Ok(None) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        read_in(
-            &dir,
-            name,
-            limit,
-            Demands {
-                owner: self.owner,
-                secret: false,
-            },
-        )
+        self.read_with(number, name, limit, false)
+    }
+
+    /// [`Installation::read`] for a key: refuses one that others have access to.
+    ///
+    /// # Errors
+    /// As for [`Installation::read`], and when the mode has bits for group or others.
+    pub fn read_secret(
+        &self,
+        number: u32,
+        name: &str,
+        limit: u64,
+    ) -> Result<Option<Vec<u8>>, ReadError> {
+        self.read_with(number, name, limit, true)
+    }
+
+    fn read_with(
+        &self,
+        number: u32,
+        name: &str,
+        limit: u64,
+        secret: bool,
+    ) -> Result<Option<Vec<u8>>, ReadError> {
+        let owner = self.owner;
+        match self.dir().open_dir(generation::name(number))? {
+            Some(dir) => read_in(&dir, name, limit, Demands { owner, secret }),
+            None => Ok(None),
+        }
     }
 }
 

@@ -20,6 +20,10 @@ use crate::private::PrivateDir;
 /// process's. So it is asked again and again; this often is not felt, by people or by the machine.
 const RETRY: Duration = Duration::from_millis(50);
 
+/// What is over sooner than this is not worth a word: dozens of runs side by side each wait for a
+/// moment.
+const NOTICED: Duration = Duration::from_secs(1);
+
 /// As much of a command line as an error message has room for, in characters.
 const COMMAND_LENGTH: usize = 120;
 
@@ -87,64 +91,60 @@ impl fmt::Display for Held<'_> {
 /// it.
 #[derive(Debug)]
 #[must_use = "dropping it lets go of the lock"]
-pub struct Lock {
-    _lock: Flock<OwnedFd>,
-}
+pub struct Lock(Option<Flock<OwnedFd>>);
 
 impl Lock {
-    /// Takes the lock together with others who only read. If somebody is writing, tells `on_wait`
-    /// who, and waits for at most `timeout`; with a timeout of zero it neither tells nor waits.
+    /// Takes the lock. If somebody else has it, waits for at most `patience`, and tells `on_wait`
+    /// who it is once that takes longer than people notice.
     ///
     /// # Errors
     /// The time is over, or a system call failed.
-    pub fn shared(
+    pub fn take(
         dir: &PrivateDir,
-        timeout: Duration,
+        patience: Duration,
         on_wait: impl FnOnce(Option<Holder>),
     ) -> Result<Self, LockError> {
-        Self::take(dir.dir(), FlockArg::LockSharedNonblock, timeout, on_wait)
-    }
-
-    /// Takes the lock alone. Otherwise as [`Lock::shared`].
-    ///
-    /// # Errors
-    /// The time is over, or a system call failed.
-    pub fn exclusive(
-        dir: &PrivateDir,
-        timeout: Duration,
-        on_wait: impl FnOnce(Option<Holder>),
-    ) -> Result<Self, LockError> {
-        Self::take(dir.dir(), FlockArg::LockExclusiveNonblock, timeout, on_wait)
-    }
-
-    fn take(
-        dir: &Dir,
-        how: FlockArg,
-        timeout: Duration,
-        on_wait: impl FnOnce(Option<Holder>),
-    ) -> Result<Self, LockError> {
+        let dir = dir.dir();
         let started = Instant::now();
-        let id = dir.entry()?.id;
         let mut on_wait = Some(on_wait);
-        // A descriptor of its own: the lock belongs to the open file, and goes with it.
-        let mut file = dir.reopen()?;
         loop {
-            file = match Flock::lock(file, how) {
-                Ok(lock) => return Ok(Self { _lock: lock }),
-                Err((file, Errno::EWOULDBLOCK | Errno::EINTR)) => file,
-                Err((_, errno)) => return Err(IoError::new("lock", dir.path(), errno).into()),
-            };
-            let left = timeout.saturating_sub(started.elapsed());
-            if left.is_zero() {
+            if let Some(lock) = Self::try_take(dir)? {
+                return Ok(lock);
+            }
+            let waited = started.elapsed();
+            if waited >= patience {
                 return Err(LockError::Busy {
                     path: dir.path().into(),
-                    holder: find_holder(id),
+                    holder: find_holder(dir.entry()?.id),
                 });
             }
-            if let Some(on_wait) = on_wait.take() {
-                on_wait(find_holder(id));
+            if waited >= NOTICED
+                && let Some(on_wait) = on_wait.take()
+            {
+                on_wait(find_holder(dir.entry()?.id));
             }
-            sleep(left.min(RETRY));
+            sleep(RETRY.min(patience - waited));
+        }
+    }
+
+    /// The lock, or nothing if somebody else has it.
+    pub(crate) fn try_take(dir: &Dir) -> Result<Option<Self>, IoError> {
+        // A descriptor of its own: the lock belongs to the open file, and goes with it.
+        match Flock::lock(dir.reopen()?, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => Ok(Some(Self(Some(lock)))),
+            Err((_, Errno::EWOULDBLOCK | Errno::EINTR)) => Ok(None),
+            Err((_, errno)) => Err(IoError::new("lock", dir.path(), errno)),
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if let Some(lock) = self.0.take()
+            && let Err((lock, _)) = lock.unlock()
+        {
+            // Its own drop would try once more, and panic. The kernel lets go when we end.
+            std::mem::forget(lock);
         }
     }
 }

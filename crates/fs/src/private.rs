@@ -1,18 +1,16 @@
 //! A directory that is the caller's alone: the home of an authority.
 
 use std::ffi::{OsStr, OsString};
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
 
 use crate::dir::{Dir, IoError, MakeError, is_plain_name};
-use crate::read::{Demands, read_in};
+use crate::read::{Demands, open_in, read_in};
 use crate::removal::{remove_tree, sweep};
 use crate::temporary::{fresh, is_fresh};
 use crate::walk::{self, check_private};
-use crate::{Created, Owner, ReadError, Swept, WalkError};
+use crate::{Created, Lock, Owner, ReadError, Swept, WalkError};
 
 const NEW_FILE: &str = ".new-";
 
@@ -146,6 +144,19 @@ impl PrivateDir {
                 secret: true,
             },
         )
+    }
+
+    /// Looks at a file that somebody else is going to open by its path, such as a database: whether
+    /// it is there, and could be read with [`PrivateDir::read_secret`].
+    ///
+    /// # Errors
+    /// As for [`PrivateDir::read_secret`].
+    pub fn has_secret(&self, name: &str) -> Result<bool, ReadError> {
+        let demands = Demands {
+            owner: Owner::caller(),
+            secret: true,
+        };
+        Ok(open_in(&self.dir, name, demands)?.is_some())
     }
 
     /// Makes a file with exactly this mode, whole and on disk.
@@ -288,7 +299,7 @@ struct Begun {
     name: String,
     private: PrivateDir,
     /// Tells other inits that this one is alive: the kernel lets go of it when we die.
-    _alive: Flock<OwnedFd>,
+    _alive: Lock,
 }
 
 impl NewPrivateDir {
@@ -345,7 +356,7 @@ fn begin(parent: &Dir, name: &OsStr) -> Result<Begun, PrivateError> {
     remove_abandoned(parent, &prefix)?;
     let name = fresh(&prefix)?;
     let (dir, _) = parent.make_dir(&name, 0o700)?;
-    let locked = lock_now(&dir)
+    let locked = Lock::try_take(&dir)
         .and_then(|lock| lock.ok_or_else(|| IoError::new("lock", dir.path(), Errno::EWOULDBLOCK)));
     let alive = locked.inspect_err(|_| {
         let _ = parent.remove_dir(&name);
@@ -366,21 +377,12 @@ fn remove_abandoned(parent: &Dir, prefix: &str) -> Result<(), IoError> {
         }
         if let Ok(Some(dir)) = parent.open_dir(&name)
             && check_private(&dir, Owner::caller()).is_ok()
-            && let Some(_abandoned) = lock_now(&dir)?
+            && let Some(_abandoned) = Lock::try_take(&dir)?
         {
             remove_tree(parent, &name)?;
         }
     }
     Ok(())
-}
-
-/// The lock of a directory; nothing if somebody else has it.
-fn lock_now(dir: &Dir) -> Result<Option<Flock<OwnedFd>>, IoError> {
-    match Flock::lock(dir.reopen()?, FlockArg::LockExclusiveNonblock) {
-        Ok(lock) => Ok(Some(lock)),
-        Err((_, Errno::EWOULDBLOCK)) => Ok(None),
-        Err((_, errno)) => Err(IoError::new("lock", dir.path(), errno)),
-    }
 }
 
 fn check_name(name: &str) -> Result<(), PrivateError> {

@@ -142,6 +142,18 @@ pub(crate) fn read_in(
     limit: u64,
     demands: Demands,
 ) -> Result<Option<Vec<u8>>, ReadError> {
+    match open_in(dir, name, demands)? {
+        None => Ok(None),
+        Some((file, seen)) => read_whole(&file, &dir.path().join(name), &seen, limit).map(Some),
+    }
+}
+
+/// Opens a file that meets the demands; nothing if there is none.
+pub(crate) fn open_in(
+    dir: &Dir,
+    name: &str,
+    demands: Demands,
+) -> Result<Option<(File, Entry)>, ReadError> {
     if !is_plain_name(OsStr::new(name)) {
         return Err(ReadError::BadName { name: name.into() });
     }
@@ -176,7 +188,7 @@ pub(crate) fn read_in(
             mode: seen.mode,
         });
     }
-    read_whole(&file, &path, &seen, limit).map(Some)
+    Ok(Some((file, seen)))
 }
 
 fn examine(file: &File, path: &Path) -> Result<Entry, ReadError> {

@@ -229,6 +229,12 @@ fn trusted_link(directory: &Path, path: &Path) -> Result<Option<PathBuf>, WalkEr
         Ok(seen) if seen.is_symlink() => seen,
         Ok(_) => return Ok(None),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            return Err(WalkError::NotADirectory {
+                path: directory.into(),
+                kind: Kind::File,
+            });
+        }
         Err(source) => return Err(IoError::new("examine", path, source).into()),
     };
     let around = fs::symlink_metadata(directory)

@@ -25,7 +25,7 @@ const LISTED: usize = 50;
 
 pub(crate) fn run(args: &IssueClient, now: OffsetDateTime) -> Result<Exit, Failure> {
     let roles = roles(args)?;
-    let mut authority = args.home.open_to_issue()?;
+    let mut authority = args.home.open_alone()?;
     let out = pgpki_fs::canonical(&args.out)?;
     let algorithm = args.key_algorithm.unwrap_or(authority.settings().algorithm);
     let places: Vec<Place> = roles
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &IssueClient, now: OffsetDateTime) -> Result<Exit, Failu
     drop(shelf);
     let done = server::undo(done.map_err(Failure::from), created)?;
     report(&done, &others, &out, &mut anstream::stdout().lock())?;
-    failures(&done)
+    failures(done)
 }
 
 /// The roles from the command line and the list, each once, in order.
@@ -101,7 +101,11 @@ fn read_list(file: &Path) -> Result<String, Failure> {
         }
     };
     String::from_utf8(bytes).map_err(|_| {
-        let message = format!("the list of roles in {} is not UTF-8 text", file.display());
+        let what = match file == Path::new("-") {
+            true => "standard input".to_owned(),
+            false => file.display().to_string(),
+        };
+        let message = format!("the list of roles in {what} is not UTF-8 text");
         Failure::new(Exit::BadInput, message)
     })
 }
@@ -163,11 +167,8 @@ fn report(
             "  and {more} more roles already had one that stays valid"
         )?;
     }
-    for error in &done.left_behind {
-        writeln!(
-            out,
-            "  a file that was in a folder could not be moved along: {error}"
-        )?;
+    for left in &done.left {
+        writeln!(out, "  left as it is: {}", printable(left))?;
     }
     if !done.done.is_empty() {
         let dir = printable(&out_dir.to_string_lossy());
@@ -181,18 +182,28 @@ fn report(
 }
 
 /// Some folders may have failed after the others had been made.
-fn failures(done: &HandOver) -> Result<Exit, Failure> {
-    let Some((place, error)) = done.failed.first() else {
-        return Ok(Exit::Done);
+fn failures(done: HandOver) -> Result<Exit, Failure> {
+    let something_done = !done.done.is_empty();
+    let more = done.failed.len().saturating_sub(1);
+    let failure = match (done.failed.into_iter().next(), done.not_settled) {
+        (None, None) => return Ok(Exit::Done),
+        (None, Some(error)) => error.into(),
+        (Some((place, error)), _) => {
+            let mut failure = Failure::from(error);
+            let others = match more {
+                0 => String::new(),
+                more => format!(", and {} besides", show::count(more, "folder")),
+            };
+            let path = printable(&place.path.to_string_lossy());
+            failure.message = format!("{path}: {}{others}", failure.message);
+            failure
+        }
     };
-    let more = match done.failed.len() - 1 {
-        0 => String::new(),
-        more => format!(", and {} besides", show::count(more, "folder")),
-    };
-    let message = format!("{}: {error}{more}", place.path.display());
-    Err(Failure::new(Exit::Failed, message).hint(
-        error
-            .hint()
-            .unwrap_or_else(|| "That folder is as it was".to_owned()),
-    ))
+    match something_done {
+        true => Err(Failure {
+            exit: Exit::Findings,
+            ..failure
+        }),
+        false => Err(failure),
+    }
 }

@@ -17,7 +17,7 @@ use crate::show::{self, STRONG};
 pub(crate) fn run(args: &IssueServer, now: OffsetDateTime) -> Result<Exit, Failure> {
     let holder = Holder::Server(server::hosts(&args.hosts)?);
     holder.common_name()?;
-    let mut authority = args.home.open_to_issue()?;
+    let mut authority = args.home.open_alone()?;
     let algorithm = args.key_algorithm.unwrap_or(authority.settings().algorithm);
     let place = |path: &Path, kind, owner| {
         Ok::<_, Failure>(Place {

@@ -1,10 +1,11 @@
 //! `pgpki rotate`: renew whatever is due.
 
 use std::io::{self, IsTerminal as _, Write};
+use std::sync::Arc;
 
-use pgpki_authority::Authority;
 use pgpki_authority::ledger::{KnownPlace, Place};
 use pgpki_authority::rotation::{Holds, IssuingProblem, Plan, Report, Request, Seen};
+use pgpki_authority::{Authority, DeliverError};
 use pgpki_core::due::Within;
 use pgpki_core::issue::Issued;
 use pgpki_core::name::printable;
@@ -31,7 +32,7 @@ pub(crate) fn run(args: &Rotate, now: OffsetDateTime) -> Result<Exit, Failure> {
     if args.dry_run {
         return dry_run(args, &request, now);
     }
-    let mut authority = args.home.open_to_rotate()?;
+    let mut authority = args.home.open_alone()?;
     let progress = Progress::new(None);
     let report = authority.rotate(&request, now, &|made| progress.add(made))?;
     drop(progress);
@@ -57,7 +58,7 @@ fn dry_run(args: &Rotate, request: &Request<'_>, now: OffsetDateTime) -> Result<
     } else {
         print(&outcome, &authority, request, &mut out)?;
     }
-    Ok(Exit::Done)
+    Ok(outcome.exit())
 }
 
 /// What happened to one place, or would.
@@ -77,6 +78,8 @@ struct Line {
     generation: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
 }
 
 /// The report of `rotate --json`, as `docs/json.md` has it.
@@ -113,10 +116,7 @@ impl Outcome {
             .iter()
             .map(|known| Line::known("waiting", known));
         let gone = report.gone.iter().map(Line::gone);
-        let failed = report.failed.iter().map(|(place, why)| Line {
-            reason: Some(why.clone()),
-            ..Line::new("failed", place)
-        });
+        let failed = report.failed.iter().map(Line::failed);
         Ok(Self {
             version: 1,
             dry_run: false,
@@ -125,7 +125,7 @@ impl Outcome {
             issuing_ca_not_after: show::rfc3339(authority.issuing()?.validity.not_after),
             places: renewed.chain(waiting).chain(gone).chain(failed).collect(),
             swept: report.swept,
-            left: report.left.iter().map(ToString::to_string).collect(),
+            left: report.left.clone(),
         })
     }
 
@@ -139,6 +139,7 @@ impl Outcome {
             .iter()
             .map(|known| Line::known("waiting", known));
         let gone = plan.gone.iter().map(Line::gone);
+        let failed = plan.failed.iter().map(Line::failed);
         Ok(Self {
             version: 1,
             dry_run: true,
@@ -149,16 +150,20 @@ impl Outcome {
             },
             issuing_ca_reason: None,
             issuing_ca_not_after: show::rfc3339(authority.issuing()?.validity.not_after),
-            places: renew.chain(waiting).chain(gone).collect(),
+            places: renew.chain(waiting).chain(gone).chain(failed).collect(),
             swept: 0,
             left: Vec::new(),
         })
     }
 
+    /// 5 says that nothing has changed: where something was renewed, what is left to do is due.
     fn exit(&self) -> Exit {
-        if self.places.iter().any(|line| line.outcome == "failed") || self.issuing_ca == "failed" {
+        let is = |outcome| self.places.iter().any(|line| line.outcome == outcome);
+        let failed = is("failed") || self.issuing_ca == "failed";
+        let something_done = is("renewed") || self.issuing_ca == "renewed";
+        if failed && !something_done {
             Exit::Failed
-        } else if self.issuing_ca == "passphrase-needed" {
+        } else if failed || self.issuing_ca == "passphrase-needed" {
             Exit::Findings
         } else {
             Exit::Done
@@ -183,6 +188,7 @@ impl Line {
             not_after: None,
             generation: None,
             reason: None,
+            hint: None,
         }
     }
 
@@ -200,6 +206,14 @@ impl Line {
             serial: Some(known.serial.to_string()),
             not_after: Some(show::rfc3339(known.validity.not_after)),
             ..Self::new(outcome, &known.place)
+        }
+    }
+
+    fn failed((place, error): &(Place, Arc<DeliverError>)) -> Self {
+        Self {
+            reason: Some(error.to_string()),
+            hint: error.hint(),
+            ..Self::new("failed", place)
         }
     }
 
@@ -306,7 +320,11 @@ fn place(line: &Line, out: &mut impl Write) -> io::Result<()> {
             writeln!(
                 out,
                 "{BAD}failed{BAD:#}  {profile} {STRONG}{name}{STRONG:#}  {path}: {reason}"
-            )
+            )?;
+            match &line.hint {
+                Some(hint) => writeln!(out, "        {}", printable(hint)),
+                None => Ok(()),
+            }
         }
     }
 }

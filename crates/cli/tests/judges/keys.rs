@@ -97,7 +97,7 @@ fn assert_strong(key: &Path) {
         .filter(|line| line.contains("INTEGER"))
         .map(|line| u64::from_str_radix(line.rsplit(':').next().unwrap(), 16).unwrap())
         .collect();
-    let is_slow = match structure.contains("id-scrypt") {
+    let is_slow = match structure.contains(":scrypt") {
         true => integers.contains(&(1 << 14)),
         false => structure.contains(":hmacWithSHA256") && integers.iter().any(|it| *it >= 600_000),
     };

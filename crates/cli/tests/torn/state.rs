@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use crate::fixture::{Fixture, said};
-use crate::tree::{Content, Tree, belong_together, holds_key, serial};
+use crate::tree::{Content, Node, Tree, belong_together, holds_key, serial};
 
 /// A rule that was broken, in words.
 pub(crate) type Broken = String;
@@ -103,9 +103,9 @@ impl State {
                     "{path:?} is a key, mode {:04o}",
                     node.mode
                 );
-                let installed = path.starts_with("tls") && !is_leftover(path);
+                let installed = path.starts_with("tls") && !is_temporary(path);
                 let owner = if installed { fixture.owner().uid } else { 0 };
-                let half_made = is_leftover(path) && node.uid == fixture.owner().uid;
+                let half_made = is_temporary(path) && node.uid == fixture.owner().uid;
                 ensure!(
                     node.uid == owner || half_made,
                     "{path:?} is a key and belongs to {}",
@@ -120,8 +120,14 @@ impl State {
             }
         }
         for (path, node) in &self.0.0 {
+            // `hand` is on the way to a shelf, and holds nothing itself.
+            let mode = if path == Path::new("hand") {
+                0o755
+            } else {
+                0o700
+            };
             ensure!(
-                node.content != Content::Dir || node.mode == 0o700,
+                node.content != Content::Dir || node.mode & !mode == 0,
                 "{path:?} is a directory, mode {:04o}",
                 node.mode
             );
@@ -143,7 +149,7 @@ impl State {
 
     /// Nothing is left of a run that did not come to its end.
     pub(crate) fn has_no_leftovers(&self) -> Result<(), Broken> {
-        let left: Vec<&PathBuf> = self.0.0.keys().filter(|path| is_leftover(path)).collect();
+        let left = leftovers(&self.0);
         ensure!(left.is_empty(), "left over: {left:?}");
         Ok(())
     }
@@ -171,16 +177,26 @@ impl State {
     }
 }
 
-/// A name that only exists while a run lasts.
-fn is_leftover(path: &Path) -> bool {
-    path.iter().any(|name| {
-        let name = name.to_string_lossy();
-        name.contains(".new-")
-            || name.starts_with(".current-")
-            || name.starts_with("new-")
-            || name.ends_with("-journal")
-            || name.ends_with("-wal")
-    })
+/// What only exists while a run lasts. SQLite may keep its journal, but with nothing in it.
+pub(crate) fn leftovers(tree: &Tree) -> Vec<PathBuf> {
+    let is_empty = |node: &Node| node.content == Content::File(Vec::new());
+    tree.0
+        .iter()
+        .filter(|(path, node)| is_temporary(path) && !(is_journal(path) && is_empty(node)))
+        .map(|(path, _)| path.clone())
+        .collect()
+}
+
+fn is_journal(path: &Path) -> bool {
+    path.to_string_lossy().ends_with("-journal")
+}
+
+fn is_temporary(path: &Path) -> bool {
+    is_journal(path)
+        || path.iter().any(|name| {
+            let name = name.to_string_lossy();
+            name.contains(".new-") || name.starts_with(".current-") || name.starts_with("new-")
+        })
 }
 
 /// These files alone, a key that fits its certificate, and a chain of two.
@@ -273,6 +289,5 @@ pub(crate) fn next_rotation_puts_it_right(fixture: &Fixture, roles: &[&str]) -> 
         .map_err(|why| format!("after the next rotation: {why}"))?;
     after.keeps_three()?;
     after.is_closed(fixture)?;
-    after.is_recorded(fixture)?;
-    before.is_recorded(fixture)
+    after.is_recorded(fixture)
 }

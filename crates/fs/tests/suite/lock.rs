@@ -18,34 +18,30 @@ fn new_home(scene: &Scene) -> PrivateDir {
 }
 
 #[test]
-fn readers_share_and_a_writer_does_not() {
+fn one_at_a_time() {
     let scene = Scene::new();
     let home = new_home(&scene);
-    let first = Lock::shared(&home, Duration::ZERO, |_| panic!("nobody else is there")).unwrap();
-    let second = Lock::shared(&home, Duration::ZERO, |_| panic!("readers do not wait")).unwrap();
-    let Err(LockError::Busy { path, holder }) = Lock::exclusive(&home, Duration::ZERO, |_| {})
-    else {
-        panic!("readers keep a writer out");
+    let first = Lock::take(&home, Duration::ZERO, |_| panic!("nobody else is there")).unwrap();
+    let Err(LockError::Busy { path, holder }) = Lock::take(&home, Duration::ZERO, |_| {}) else {
+        panic!("two have it");
     };
     assert_eq!(path, home.path());
     let holder = holder.expect("/proc/locks tells");
     assert_eq!(holder.pid, std::process::id());
     assert!(holder.command.contains("suite"), "{holder}");
-    drop((first, second));
-    let _writer = Lock::exclusive(&home, Duration::ZERO, |_| {}).unwrap();
-    assert!(Lock::shared(&home, Duration::ZERO, |_| {}).is_err());
+    drop(first);
+    let _next = Lock::take(&home, Duration::ZERO, |_| {}).unwrap();
 }
 
 #[test]
 fn who_waits_is_told_once_for_whom_and_gets_it_then() {
     let scene = Scene::new();
     let home = new_home(&scene);
-    let held = Lock::exclusive(&home, Duration::ZERO, |_| {}).unwrap();
+    let held = Lock::take(&home, Duration::ZERO, |_| {}).unwrap();
     let (told, hears) = channel();
     thread::scope(|scope| {
-        let waiting = scope.spawn(|| {
-            Lock::exclusive(&home, LONG, move |holder| told.send(holder).unwrap()).map(drop)
-        });
+        let waiting = scope
+            .spawn(|| Lock::take(&home, LONG, move |holder| told.send(holder).unwrap()).map(drop));
         let holder = hears
             .recv_timeout(LONG)
             .unwrap()
@@ -61,10 +57,10 @@ fn who_waits_is_told_once_for_whom_and_gets_it_then() {
 fn patience_ends() {
     let scene = Scene::new();
     let home = new_home(&scene);
-    let _held = Lock::exclusive(&home, Duration::ZERO, |_| {}).unwrap();
+    let _held = Lock::take(&home, Duration::ZERO, |_| {}).unwrap();
     let started = Instant::now();
     let patience = Duration::from_millis(80);
-    let error = Lock::shared(&home, patience, |_| {}).unwrap_err();
+    let error = Lock::take(&home, patience, |_| {}).unwrap_err();
     assert!(started.elapsed() >= patience);
     assert!(
         error

@@ -157,7 +157,7 @@ fn findings(urgent: &[Certificate], counts: &[Count], now: OffsetDateTime) -> Ve
             .iter()
             .filter(of_profile)
             .filter(|c| phase(c) == Phase::Expired);
-        if let Some(last) = expired.clone().last() {
+        if let Some(last) = expired.clone().next_back() {
             findings.push(Finding {
                 code: "expired",
                 severity: Severity::Error,
