@@ -261,7 +261,7 @@ impl Authority {
                 .ledger
                 .has_issued(ca.serial, *profile, &ca.common_name)?;
             if !is_known || !crls.iter().any(|(serial, _)| *serial == ca.serial) {
-                return Err(self.inconsistent("the ledger does not know the CA", &ca.common_name));
+                return Err(self.inconsistent("ledger.db does not know the CA", &ca.common_name));
             }
         }
         if !issuing.is_signed_by(&root)? {

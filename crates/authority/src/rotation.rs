@@ -204,6 +204,8 @@ impl Authority {
         now: OffsetDateTime,
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<Report, AuthorityError> {
+        // A home that is damaged is found out today, not on the day on which something is due.
+        self.trust(&self.issuing_ca()?, now)?;
         let (root, issuing) = (self.root()?, self.issuing()?);
         let renews_issuing = issuing_is_due(&root, &issuing, self.settings(), request, now);
         if renews_issuing && request.root_passphrase.is_some() {

@@ -95,7 +95,7 @@ pub struct Init {
     #[arg(long, value_name = "KIND", default_value = "p256", value_parser = ca_algorithm())]
     pub key_algorithm: KeyAlgorithm,
     /// Days until the server's certificate ends [default: 365]
-    #[arg(long, value_name = "N", value_parser = days)]
+    #[arg(long, value_name = "N", value_parser = days, allow_hyphen_values = true)]
     pub days: Option<Days>,
 }
 
@@ -130,7 +130,7 @@ pub struct IssueServer {
     #[arg(long, value_name = "USER[:GROUP]", conflicts_with = "out")]
     pub owner: Option<String>,
     /// Days until the certificate ends [default: as in pgpki.toml]
-    #[arg(long, value_name = "N", value_parser = days)]
+    #[arg(long, value_name = "N", value_parser = days, allow_hyphen_values = true)]
     pub days: Option<Days>,
     /// The kind of key [default: as in pgpki.toml]
     #[arg(long, value_name = "KIND", value_parser = ca_algorithm())]
@@ -158,7 +158,7 @@ pub struct IssueClient {
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub out: PathBuf,
     /// Days until the certificates end [default: as in pgpki.toml]
-    #[arg(long, value_name = "N", value_parser = days)]
+    #[arg(long, value_name = "N", value_parser = days, allow_hyphen_values = true)]
     pub days: Option<Days>,
     /// The kind of key [default: as in pgpki.toml]
     #[arg(long, value_name = "KIND", value_parser = any_algorithm())]
@@ -173,7 +173,7 @@ pub struct Rotate {
     pub home: Home,
     /// Renew what ends within this time, such as 30d or 12h [default: when a third of its
     /// lifetime is left]
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true)]
     pub within: Option<time::Duration>,
     /// Renew every server's and client's certificate, due or not
     #[arg(long)]
