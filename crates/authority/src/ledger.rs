@@ -66,6 +66,7 @@ CREATE TABLE places (
     gid          INTEGER NOT NULL,
     serial       BLOB    NOT NULL CHECK (length(serial) = 16)  -- what belongs there
 ) STRICT;
+CREATE INDEX places_by_serial ON places (serial);
 ";
 
 /// Why the ledger could not be used.
@@ -117,6 +118,8 @@ pub struct Certificate {
     pub validity: Validity,
     /// Whether another one has taken its place.
     pub replaced: bool,
+    /// Where it was put, unless another one was put there since.
+    pub place: Option<PathBuf>,
 }
 
 /// How many certificates there are, by what they are and how they stand.
@@ -343,6 +346,21 @@ impl Ledger {
         )
     }
 
+    /// The certificates of installations that no longer count at `now`.
+    pub fn expired_installations(
+        &self,
+        now: OffsetDateTime,
+    ) -> Result<Vec<Certificate>, LedgerError> {
+        self.query(
+            "SELECT c.serial, c.profile, c.common_name, c.hosts, c.not_before, c.not_after,
+                    c.replaced, p.path
+             FROM places p JOIN certificates c ON c.serial = p.serial
+             WHERE p.kind = 'installation' AND c.not_after < ?1 ORDER BY c.not_after",
+            [now.unix_timestamp()],
+            listed,
+        )
+    }
+
     /// The place with this path.
     pub fn place(&self, path: &Path) -> Result<Option<KnownPlace>, LedgerError> {
         let found = self.query(
@@ -399,9 +417,10 @@ impl Ledger {
         limit: usize,
     ) -> Result<Vec<Certificate>, LedgerError> {
         self.query(
-            "SELECT serial, profile, common_name, hosts, not_before, not_after, replaced
-             FROM certificates WHERE replaced = 0 AND not_after >= ?1
-             ORDER BY not_after LIMIT ?2",
+            "SELECT c.serial, c.profile, c.common_name, c.hosts, c.not_before, c.not_after,
+                    c.replaced, p.path
+             FROM certificates c LEFT JOIN places p ON p.serial = c.serial
+             WHERE c.replaced = 0 AND c.not_after >= ?1 ORDER BY c.not_after LIMIT ?2",
             params![since.unix_timestamp(), limit as i64],
             listed,
         )
@@ -419,9 +438,10 @@ impl Ledger {
             Some((end, serial)) => (end.unix_timestamp(), self.id(serial)?),
         };
         self.query(
-            "SELECT serial, profile, common_name, hosts, not_before, not_after, replaced
-             FROM certificates WHERE (not_after, id) > (?1, ?2)
-             ORDER BY not_after, id LIMIT ?3",
+            "SELECT c.serial, c.profile, c.common_name, c.hosts, c.not_before, c.not_after,
+                    c.replaced, p.path
+             FROM certificates c LEFT JOIN places p ON p.serial = c.serial
+             WHERE (c.not_after, c.id) > (?1, ?2) ORDER BY c.not_after, c.id LIMIT ?3",
             params![end, id, limit as i64],
             listed,
         )
@@ -593,6 +613,7 @@ fn listed(row: &Row<'_>) -> rusqlite::Result<Certificate> {
         hosts: hosts.lines().map(str::to_owned).collect(),
         validity: validity(row, 4)?,
         replaced: row.get(6)?,
+        place: row.get::<_, Option<String>>(7)?.map(PathBuf::from),
     })
 }
 

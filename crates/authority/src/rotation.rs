@@ -13,7 +13,9 @@ use pgpki_core::due::Within;
 use pgpki_core::issue::{CaFacts, Holder, Issued};
 use pgpki_core::serial::Serial;
 use pgpki_core::validity::Validity;
-use pgpki_fs::{FolderState, Installation, ReadError, Shelf, ShelfError, Swept, WalkError};
+use pgpki_fs::{
+    FolderState, Installation, InstallationError, ReadError, Shelf, ShelfError, Swept, WalkError,
+};
 use time::OffsetDateTime;
 
 use crate::authority::{Authority, AuthorityError};
@@ -42,9 +44,9 @@ pub enum Holds {
     /// The certificate that belongs there.
     Expected,
     /// Another one that this authority has issued to the same holder: a run was killed on the way,
-    /// or somebody has put an old one back. For an installation also nothing at all.
+    /// or somebody has put an old one back. For an installation also anything else.
     Outdated,
-    /// It is not there any more: somebody has moved it to where it is used.
+    /// It is not there any more: somebody has moved it to where it is used, or the server is gone.
     Nothing,
     /// Something that this authority did not put there.
     Foreign,
@@ -70,7 +72,7 @@ pub struct Plan {
     pub renew: Vec<KnownPlace>,
     /// Places that are due, but that the issuing CA cannot give a longer time than they have.
     pub waiting: Vec<KnownPlace>,
-    /// Folders that are due, but no longer there, or hold something else. They are left alone.
+    /// Places that are due, but no longer there, or hold something else. They are left alone.
     pub gone: Vec<Seen>,
     /// Places that could not be looked at.
     pub failed: Vec<(Place, Arc<DeliverError>)>,
@@ -156,7 +158,7 @@ pub struct Report {
     pub renewed: Vec<(Place, Issued, Option<u32>)>,
     /// Places that are due but cannot gain before the issuing CA is renewed.
     pub waiting: Vec<KnownPlace>,
-    /// Folders that are no longer there, or hold something else. They were left alone.
+    /// Places that are due, but no longer there, or hold something else. They were left alone.
     pub gone: Vec<Seen>,
     /// Places that could not be looked at or renewed, and why. They are as they were.
     pub failed: Vec<(Place, Arc<DeliverError>)>,
@@ -208,8 +210,9 @@ impl Authority {
         self.trust(&self.issuing_ca()?, now)?;
         let (root, issuing) = (self.root()?, self.issuing()?);
         let renews_issuing = issuing_is_due(&root, &issuing, self.settings(), request, now);
-        if renews_issuing && request.root_passphrase.is_some() {
-            // Whoever has mistyped it wants to hear of that, and of nothing else.
+        if request.root_passphrase.is_some() {
+            // Whoever has mistyped it wants to hear of that, and of nothing else. It is tried even
+            // when it is not needed: years may pass before it is.
             self.unlock_root(request.root_passphrase)?;
         }
         let mut report = Report::default();
@@ -336,6 +339,7 @@ impl Authority {
         let name = holder.common_name().unwrap_or_default();
         Ok(match found {
             Found::Certificate(serial) if serial == known.serial => Holds::Expected,
+            Found::Nothing => Holds::Nothing,
             // A server is owed its credential, whatever has become of the one before.
             _ if *kind == PlaceKind::Installation => Holds::Outdated,
             Found::Certificate(serial) => {
@@ -344,7 +348,6 @@ impl Authority {
                     false => Holds::Foreign,
                 }
             }
-            Found::Nothing => Holds::Nothing,
             Found::SomethingElse => Holds::Foreign,
             Found::Unreadable(error) => Holds::Unreadable(error),
         })
@@ -360,15 +363,17 @@ enum Found {
 }
 
 fn in_installation(place: &Place, report: Option<&mut Report>) -> Found {
-    // Whatever is wrong here, the attempt to renew it is going to say so.
-    let Ok(installation) = Installation::open(&place.path, place.owner) else {
-        return Found::Nothing;
+    let installation = match Installation::open(&place.path, place.owner) {
+        Ok(installation) => installation,
+        Err(InstallationError::Directory(WalkError::Missing { .. })) => return Found::Nothing,
+        // Whatever else is wrong here, the attempt to renew it is going to say so.
+        Err(_) => return Found::SomethingElse,
     };
     if let Some(report) = report {
         report.sweep(installation.sweep());
     }
     let Ok(Some(current)) = installation.current() else {
-        return Found::Nothing;
+        return Found::SomethingElse;
     };
     let name = certificate_file(place.holder.profile());
     found(installation.read(current, name, MAX_CERTIFICATE_FILE))

@@ -217,11 +217,18 @@ fn without_the_passphrase_everything_else_is_done() {
     assert!(nearer.renewed.is_empty());
     assert_eq!(nearer.waiting.len(), 2);
 
-    let wrong = world.rotate(Some(b"guessed"), START + Duration::days(1801));
-    assert!(matches!(
-        wrong.issuing_problem,
-        Some(IssuingProblem::Failed(_))
-    ));
+    let mut authority = Authority::open(&world.home()).unwrap();
+    let guess = Request {
+        root_passphrase: Some(b"guessed"),
+        ..Request::default()
+    };
+    let wrong = authority.rotate(&guess, START + Duration::days(1801), &|_| {});
+    assert!(
+        wrong
+            .unwrap_err()
+            .to_string()
+            .contains("the passphrase does not open")
+    );
 
     let late = START + Duration::days(1802);
     let report = world.rotate(Some(PASSPHRASE), late);
@@ -324,4 +331,15 @@ fn counting_in_the_ledger_agrees_with_the_rule() {
         due_clients(alice.validity.not_after + Duration::SECOND),
         (0, 0, 1)
     );
+}
+
+#[test]
+fn a_server_that_is_gone_is_reported_when_it_is_due_and_not_made_again() {
+    let world = World::new(None);
+    let tls = world.dir.path().join("tls");
+    std::fs::remove_dir_all(&tls).unwrap();
+    assert!(world.rotate(None, START).gone.is_empty());
+    let report = world.rotate(None, START + Duration::days(300));
+    assert_eq!(report.gone.len(), 1);
+    assert!(!tls.exists());
 }

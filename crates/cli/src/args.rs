@@ -112,6 +112,10 @@ pub struct NewPassphrase {
 
 /// `pgpki issue-server`.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  sudo pgpki issue-server db2.example.com --out /root/db2
+  sudo pgpki issue-server db.example.com --install /etc/ssl/postgres-reporting")]
 #[command(group = clap::ArgGroup::new("where").required(true).args(["out", "install"]))]
 pub struct IssueServer {
     /// Names and addresses under which clients reach the server; the first is the common name
@@ -129,6 +133,9 @@ pub struct IssueServer {
     /// Who owns the installed files [default: postgres for root, otherwise the caller]
     #[arg(long, value_name = "USER[:GROUP]", conflicts_with = "out")]
     pub owner: Option<String>,
+    /// Replace a certificate that has names which this one has not
+    #[arg(long)]
+    pub drop_names: bool,
     /// Days until the certificate ends [default: as in pgpki.toml]
     #[arg(long, value_name = "N", value_parser = days, allow_hyphen_values = true)]
     pub days: Option<Days>,
@@ -167,6 +174,13 @@ pub struct IssueClient {
 
 /// `pgpki rotate`.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Prints nothing when nothing is due, except to a terminal.
+
+Examples:
+  17 3 * * *  root  pgpki rotate; systemctl reload postgresql
+  pgpki rotate --dry-run --within 60d
+  pgpki rotate --root-passphrase-file /root/passphrase")]
 pub struct Rotate {
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -191,6 +205,11 @@ pub struct Rotate {
 
 /// `pgpki inspect`.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  sudo pgpki inspect
+  sudo pgpki inspect /etc/ssl/postgres
+  pgpki inspect ~/.postgresql --json")]
 pub struct Inspect {
     /// A file (.crt, .pem, .key, .csr, .crl, .p12) or a folder [default: everything issued]
     #[arg(value_name = "TARGET", value_hint = ValueHint::AnyPath)]

@@ -59,15 +59,15 @@ pub fn key_file_finding(
         ));
     }
     let (beyond, allowed) = match uid {
-        0 => (BEYOND_0640, "0640, because root owns it"),
+        0 => (BEYOND_0640, "0640 (root owns it)"),
         _ => (BEYOND_0600, "0600"),
     };
     if mode & beyond != 0 {
         return Some(Finding::error(
             "key-mode",
             format!(
-                "private key file \"{path}\" has group or world access: its mode is {:04o}, and \
-                 at most {allowed}, is accepted",
+                "private key file \"{path}\" has group or world access: its mode is {:04o}, \
+                 and at most {allowed} is accepted",
                 mode & 0o7777
             ),
             "Take the access away with chmod 0600, or 0640 where root owns the file and the \

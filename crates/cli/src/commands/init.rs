@@ -1,7 +1,7 @@
 //! `pgpki init`: the authority, the server's credential, and the lines that make PostgreSQL use it.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use pgpki_authority::ledger::{Place, PlaceKind};
 use pgpki_authority::settings::Settings;
@@ -15,7 +15,7 @@ use super::server;
 use crate::args::Init;
 use crate::exit::{Exit, Failure};
 use crate::passphrase::{self, Passphrase};
-use crate::show::{self, FAINT, STRONG};
+use crate::show::{self, STRONG};
 
 /// What the flags mean.
 struct Plan {
@@ -23,6 +23,8 @@ struct Plan {
     settings: Settings,
     passphrase: Option<Passphrase>,
     place: Place,
+    /// Whether nobody has named a host.
+    is_named_by_machine: bool,
 }
 
 pub(crate) fn run(args: &Init, now: OffsetDateTime) -> Result<Exit, Failure> {
@@ -53,9 +55,10 @@ fn plan(args: &Init) -> Result<Plan, Failure> {
     let home = args.home.path()?;
     if home.symlink_metadata().is_ok() {
         let message = format!("{} already exists", home.display());
-        return Err(Failure::new(Exit::Refused, message).hint(
-            "It is as it was. pgpki inspect shows what is in it; --home names another place",
-        ));
+        return Err(Failure::new(Exit::Refused, message).hint(format!(
+            "It is as it was. pgpki inspect --home {} shows what is in it; --home names another place",
+            home.display()
+        )));
     }
     let holder = Holder::Server(hosts);
     let name = holder.common_name()?;
@@ -77,6 +80,7 @@ fn plan(args: &Init) -> Result<Plan, Failure> {
         settings: Settings::new(&name, args.key_algorithm, organization),
         passphrase: passphrase::for_new_root(&args.passphrase)?,
         place,
+        is_named_by_machine: args.hosts.is_empty(),
     })
 }
 
@@ -165,49 +169,17 @@ fn report(plan: &Plan, installed: &Installed, out: &mut impl Write) -> io::Resul
     if let Some(note) = server::cut_note(issued) {
         writeln!(out, "  {note}")?;
     }
+    if plan.is_named_by_machine {
+        writeln!(
+            out,
+            "  that is this machine's name; clients that use another one will refuse it"
+        )?;
+    }
     let path = plan.place.path.display();
     writeln!(
         out,
         "  installed  {path}/current -> g{:04}",
         installed.generation
     )?;
-    writeln!(
-        out,
-        "\nPut these lines into PostgreSQL's configuration, then reload it.\n"
-    )?;
-    configuration(&plan.place.path, out)
-}
-
-/// The lines for `postgresql.conf` and `pg_hba.conf`, to be copied as they are.
-fn configuration(installation: &Path, out: &mut impl Write) -> io::Result<()> {
-    let current = installation.join("current");
-    let file = |name: &str| quoted(&current.join(name));
-    writeln!(out, "{FAINT}# postgresql.conf{FAINT:#}")?;
-    writeln!(out, "ssl = on")?;
-    writeln!(out, "ssl_cert_file = {}", file("server.crt"))?;
-    writeln!(out, "ssl_key_file = {}", file("server.key"))?;
-    writeln!(out, "ssl_ca_file = {}", file("root.crt"))?;
-    writeln!(out, "ssl_crl_file = {}", file("root.crl"))?;
-    writeln!(out, "ssl_min_protocol_version = 'TLSv1.2'")?;
-    writeln!(out)?;
-    writeln!(
-        out,
-        "{FAINT}# pg_hba.conf: above every other line that begins with \"host\", because the first \
-         match wins{FAINT:#}"
-    )?;
-    writeln!(out, "hostnossl  all          all  all  reject")?;
-    writeln!(out, "hostnossl  replication  all  all  reject")?;
-    writeln!(out, "hostssl    all          all  all  cert")?;
-    writeln!(out, "hostssl    replication  all  all  cert")?;
-    writeln!(
-        out,
-        "{FAINT}# for a password beside the certificate: scram-sha-256 clientcert=verify-full \
-         instead of cert{FAINT:#}"
-    )
-}
-
-/// A string in `postgresql.conf`, where a backslash escapes and a quote is doubled.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+    server::configuration(&plan.place.path, out)
 }

@@ -71,6 +71,7 @@ fn roles(args: &IssueClient) -> Result<Vec<Role>, Failure> {
         if !line.is_empty() {
             add(line).map_err(|failure| Failure {
                 message: format!("line {}: {}", number + 1, failure.message),
+                hint: Some("Nothing was issued. Take that line out of the list".to_owned()),
                 ..failure
             })?;
         }

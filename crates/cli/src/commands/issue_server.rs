@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use pgpki_authority::Authority;
 use pgpki_authority::ledger::{Place, PlaceKind};
+use pgpki_authority::{Authority, Installed};
 use pgpki_core::issue::{Holder, Issued};
 use pgpki_fs::{Installation, Owner, Shelf};
 use time::OffsetDateTime;
@@ -15,7 +15,8 @@ use crate::exit::{Exit, Failure};
 use crate::show::{self, STRONG};
 
 pub(crate) fn run(args: &IssueServer, now: OffsetDateTime) -> Result<Exit, Failure> {
-    let holder = Holder::Server(server::hosts(&args.hosts)?);
+    let hosts = server::hosts(&args.hosts)?;
+    let holder = Holder::Server(hosts.clone());
     holder.common_name()?;
     let mut authority = args.home.open_alone()?;
     let algorithm = args.key_algorithm.unwrap_or(authority.settings().algorithm);
@@ -29,21 +30,27 @@ pub(crate) fn run(args: &IssueServer, now: OffsetDateTime) -> Result<Exit, Failu
             owner,
         })
     };
-    let (place, issued) = match (&args.install, &args.out) {
+    let target = args.install.as_ref().or(args.out.as_ref());
+    if let Some(path) = target.filter(|_| !args.drop_names)
+        && let Some(known) = authority.ledger().place(&pgpki_fs::canonical(path)?)?
+    {
+        server::refuse_if_names_go(&known, &hosts)?;
+    }
+    let (place, issued, generation) = match (&args.install, &args.out) {
         (Some(path), _) => {
             let owner = server::owner(args.owner.as_deref())?;
             let place = place(path, PlaceKind::Installation, owner)?;
-            let issued = install(&mut authority, &place, now)?;
-            (place, issued)
+            let installed = install(&mut authority, &place, now)?;
+            (place, installed.issued, Some(installed.generation))
         }
         (None, Some(path)) => {
             let place = place(path, PlaceKind::Folder, Owner::caller())?;
             let issued = hand_over(&mut authority, &place, now)?;
-            (place, issued)
+            (place, issued, None)
         }
         (None, None) => unreachable!("clap requires one of the two"),
     };
-    report(&place, &issued, &mut anstream::stdout().lock())?;
+    report(&place, &issued, generation, &mut anstream::stdout().lock())?;
     Ok(Exit::Done)
 }
 
@@ -51,14 +58,14 @@ fn install(
     authority: &mut Authority,
     place: &Place,
     now: OffsetDateTime,
-) -> Result<Issued, Failure> {
+) -> Result<Installed, Failure> {
     let is_known = authority.ledger().place(&place.path)?.is_some();
     let (installation, created) = Installation::prepare(&place.path, place.owner)?;
     let refused = match is_known {
         true => Ok(()),
         false => server::refuse_if_in_use(&installation),
     };
-    let installed = refused.and_then(|()| Ok(authority.install(place, &installation, now)?.issued));
+    let installed = refused.and_then(|()| Ok(authority.install(place, &installation, now)?));
     server::undo(installed, created)
 }
 
@@ -84,7 +91,12 @@ fn hand_over(
     server::undo(done, created)
 }
 
-fn report(place: &Place, issued: &Issued, out: &mut impl Write) -> io::Result<()> {
+fn report(
+    place: &Place,
+    issued: &Issued,
+    generation: Option<u32>,
+    out: &mut impl Write,
+) -> io::Result<()> {
     let until = show::date(issued.validity.not_after);
     let names = show::holder(&place.holder);
     writeln!(out, "{STRONG}Server{STRONG:#}     {names}  until {until}")?;
@@ -92,9 +104,12 @@ fn report(place: &Place, issued: &Issued, out: &mut impl Write) -> io::Result<()
         writeln!(out, "  {note}")?;
     }
     let path = place.path.display();
-    match place.kind {
-        PlaceKind::Installation => writeln!(out, "  installed  {path}/current"),
-        PlaceKind::Folder => writeln!(
+    match generation {
+        Some(generation) => {
+            writeln!(out, "  installed  {path}/current -> g{generation:04}")?;
+            server::configuration(&place.path, out)
+        }
+        None => writeln!(
             out,
             "  written    {path}\n\n\
              Copy that folder to the other machine, give it to the server's user with mode 0700,\n\

@@ -263,7 +263,7 @@ fn print(
 }
 
 fn issuing_ca(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
-    let end = &outcome.issuing_ca_not_after;
+    let end = day(&outcome.issuing_ca_not_after);
     match outcome.issuing_ca {
         "renewed" => writeln!(out, "{GOOD}renewed{GOOD:#}  the issuing CA, until {end}"),
         "would-renew" => writeln!(out, "would renew  the issuing CA, which ends {end}"),
@@ -284,10 +284,15 @@ fn issuing_ca(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
     }
 }
 
+/// The date of an RFC 3339 time; the rest is for programs.
+fn day(time: &str) -> &str {
+    time.split('T').next().unwrap_or(time)
+}
+
 fn place(line: &Line, out: &mut impl Write) -> io::Result<()> {
     let Line { profile, name, .. } = line;
     let path = printable(&line.path);
-    let end = line.not_after.as_deref().unwrap_or("never");
+    let end = day(line.not_after.as_deref().unwrap_or("never"));
     match line.outcome {
         "renewed" => {
             let generation = line
@@ -305,11 +310,11 @@ fn place(line: &Line, out: &mut impl Write) -> io::Result<()> {
         ),
         "waiting" => writeln!(
             out,
-            "{WARNING}waiting{WARNING:#}  {profile} {STRONG}{name}{STRONG:#}  ends {end}, as the issuing CA does  {path}"
+            "{WARNING}waiting{WARNING:#}  {profile} {STRONG}{name}{STRONG:#}  ends {end}, and a new one would not last longer  {path}"
         ),
         "moved-away" => writeln!(
             out,
-            "{WARNING}moved away{WARNING:#}  {profile} {STRONG}{name}{STRONG:#}  ends {end}; hand out a new one: {path} is not there any more"
+            "{WARNING}moved away{WARNING:#}  {profile} {STRONG}{name}{STRONG:#}  ends {end}; {path} is not there any more: issue another one where it is needed"
         ),
         "changed" => writeln!(
             out,

@@ -1,11 +1,16 @@
-//! What `init` and `issue-server` have in common: a server's names, and who owns its files.
+//! What `init` and `issue-server` have in common: a server's names, who owns its files, and what
+//! PostgreSQL is to be told of them.
 
-use pgpki_core::issue::Issued;
+use std::io::{self, Write};
+use std::path::Path;
+
+use pgpki_authority::ledger::KnownPlace;
+use pgpki_core::issue::{Holder, Issued};
 use pgpki_core::name::Host;
 use pgpki_fs::{Created, Installation, Owner};
 
 use crate::exit::{Exit, Failure};
-use crate::show;
+use crate::show::{self, FAINT};
 
 /// Debian's and RHEL's packages, and the official image, run the server as this user.
 const SERVER_USER: &str = "postgres";
@@ -59,6 +64,29 @@ pub(crate) fn refuse_if_in_use(installation: &Installation) -> Result<(), Failur
         .hint("Name another directory with --install, or move that one away"))
 }
 
+/// Refuses a certificate that lacks a name which the one in its place has: clients that use that
+/// name would be locked out at the next reload.
+pub(crate) fn refuse_if_names_go(known: &KnownPlace, hosts: &[Host]) -> Result<(), Failure> {
+    let Holder::Server(before) = &known.place.holder else {
+        return Ok(());
+    };
+    let gone: Vec<String> = before
+        .iter()
+        .filter(|host| !hosts.contains(host))
+        .map(Host::to_string)
+        .collect();
+    if gone.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "{} serves {}, and the new certificate would not",
+        known.place.path.display(),
+        gone.join(", ")
+    );
+    Err(Failure::new(Exit::Refused, message)
+        .hint("Name those hosts too, choose another directory, or give --drop-names"))
+}
+
 /// Undoes what was made for an installation that came to nothing.
 pub(crate) fn undo<T>(result: Result<T, Failure>, created: Created) -> Result<T, Failure> {
     result.inspect_err(|_| {
@@ -75,4 +103,46 @@ pub(crate) fn cut_note(issued: &Issued) -> Option<String> {
             show::date(issued.validity.not_after)
         )
     })
+}
+
+/// The lines for `postgresql.conf` and `pg_hba.conf`, to be copied as they are.
+pub(crate) fn configuration(installation: &Path, out: &mut impl Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "\nPut these lines into PostgreSQL's configuration, then reload it.\n"
+    )?;
+    let current = installation.join("current");
+    let file = |name: &str| quoted(&current.join(name));
+    writeln!(out, "{FAINT}# postgresql.conf{FAINT:#}")?;
+    writeln!(out, "ssl = on")?;
+    writeln!(out, "ssl_cert_file = {}", file("server.crt"))?;
+    writeln!(out, "ssl_key_file = {}", file("server.key"))?;
+    writeln!(out, "ssl_ca_file = {}", file("root.crt"))?;
+    writeln!(out, "ssl_crl_file = {}", file("root.crl"))?;
+    writeln!(out, "ssl_min_protocol_version = 'TLSv1.2'")?;
+    writeln!(out)?;
+    writeln!(
+        out,
+        "{FAINT}# pg_hba.conf: above every other line that begins with \"host\", because the first \
+         match wins{FAINT:#}"
+    )?;
+    writeln!(out, "hostnossl  all          all  all  reject")?;
+    writeln!(out, "hostnossl  replication  all  all  reject")?;
+    writeln!(out, "hostssl    all          all  all  cert")?;
+    writeln!(out, "hostssl    replication  all  all  cert")?;
+    writeln!(
+        out,
+        "{FAINT}# while not every client has a certificate: scram-sha-256 instead of cert{FAINT:#}"
+    )?;
+    writeln!(
+        out,
+        "{FAINT}# for a password beside the certificate: scram-sha-256 clientcert=verify-full \
+         instead of cert{FAINT:#}"
+    )
+}
+
+/// A string in `postgresql.conf`, where a backslash escapes and a quote is doubled.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }

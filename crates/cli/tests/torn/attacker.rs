@@ -2,6 +2,7 @@
 //! happen to things that are root's, outside.
 
 use std::fs::{self, Permissions};
+use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
+use pgpki_testing::await_that;
 
 use crate::fixture::Fixture;
 use crate::tree::{Tree, contains, remove};
@@ -208,7 +210,8 @@ impl Attacker {
         let program = dir.path().join("attacker");
         fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
         fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
-        let process = Command::new(&program)
+        let mut command = Command::new(&program);
+        command
             .args(["--exact", "attacker::attack", "--nocapture"])
             .env(PLACE, place)
             .env(TARGET, canaries.file())
@@ -216,11 +219,19 @@ impl Attacker {
             .uid(uid)
             .gid(uid)
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+            .stderr(Stdio::null());
+        // A child that another test has just forked holds the copy open for writing, until it
+        // becomes another program.
+        let mut process = None;
+        await_that("the copy can be run", Duration::from_secs(10), || {
+            match command.spawn() {
+                Ok(started) => process = Some(started),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::ExecutableFileBusy),
+            }
+            process.is_some()
+        });
         Self {
-            process,
+            process: process.unwrap(),
             _program: dir,
         }
     }

@@ -47,7 +47,7 @@ pub(crate) fn print(findings: &[Finding], out: &mut impl Write) -> io::Result<()
         } = finding;
         writeln!(
             out,
-            "{style}{severity}{style:#}  {message}  {FAINT}[{code}]{FAINT:#}"
+            "{style}{severity:<7}{style:#}  {message}  {FAINT}[{code}]{FAINT:#}"
         )?;
         writeln!(out, "         {hint}")?;
     }

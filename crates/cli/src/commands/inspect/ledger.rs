@@ -1,6 +1,7 @@
 //! `pgpki inspect` without a target: what has been issued, the most urgent first.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use pgpki_authority::Authority;
 use pgpki_authority::ledger::{Certificate, Count};
@@ -31,7 +32,9 @@ pub(super) fn run(args: &Inspect, now: OffsetDateTime) -> Result<Exit, Failure> 
     let authority = args.home.open()?;
     let counts = authority.ledger().counts(now)?;
     let urgent = authority.ledger().most_urgent(now - RECENTLY, SCREEN)?;
-    let findings = findings(&urgent, &counts, now);
+    let mut findings = findings(&urgent, &counts, now);
+    let installed = authority.ledger().expired_installations(now)?;
+    findings.extend(installed.iter().map(expired_installation));
     // Without a buffer every certificate of `--all` would be a system call of its own.
     let mut out = io::BufWriter::new(anstream::stdout().lock());
     match (args.json, args.all) {
@@ -127,10 +130,21 @@ fn line(certificate: &Certificate, now: OffsetDateTime, out: &mut impl Write) ->
     } = certificate;
     writeln!(
         out,
-        "{days:>6}  {style}{bar}{style:#}  {until}  {:<7}  {status:<8}  {serial}  {}",
+        "{days:>6}  {style}{bar}{style:#}  {until}  {:<7}  {status:<8}  {serial}  {}{}",
         profile.as_str(),
-        names(certificate)
+        names(certificate),
+        place(certificate)
     )
+}
+
+fn place(certificate: &Certificate) -> String {
+    match &certificate.place {
+        None => String::new(),
+        Some(place) => {
+            let place = printable(&place.to_string_lossy());
+            format!("  {FAINT}{place}{FAINT:#}")
+        }
+    }
 }
 
 fn names(certificate: &Certificate) -> String {
@@ -144,6 +158,22 @@ fn status(certificate: &Certificate, phase: Phase) -> &'static str {
     match (certificate.replaced, phase) {
         (true, Phase::Valid | Phase::Due | Phase::NotYetValid) => "replaced",
         (_, phase) => show::phase(phase),
+    }
+}
+
+/// A server with an expired certificate matters, however long ago that was.
+fn expired_installation(certificate: &Certificate) -> Finding {
+    let place = certificate.place.as_deref().unwrap_or(Path::new("?"));
+    Finding {
+        code: "expired",
+        severity: Severity::Error,
+        message: format!(
+            "the certificate in {} ended on {}: {}",
+            printable(&place.to_string_lossy()),
+            show::date(certificate.validity.not_after),
+            names(certificate),
+        ),
+        hint: "pgpki rotate renews it, if that server is still there.".to_owned(),
     }
 }
 
@@ -204,12 +234,12 @@ fn findings(urgent: &[Certificate], counts: &[Count], now: OffsetDateTime) -> Ve
 
 fn what_to_do(profile: Profile) -> &'static str {
     match profile {
-        Profile::Root => "The root must be replaced, and every client told of the new one",
-        Profile::Issuing => "pgpki rotate --root-passphrase-file FILE renews the issuing CA",
-        Profile::Server => "pgpki rotate renews it where it is installed",
+        Profile::Root => "The root must be replaced, and every client told of the new one.",
+        Profile::Issuing => "pgpki rotate --root-passphrase-file FILE renews the issuing CA.",
+        Profile::Server => "pgpki rotate renews it where it is installed.",
         Profile::Client => {
             "pgpki rotate renews it where its folder still is; otherwise pgpki issue-client, and \
-             hand it out again"
+             hand it out again."
         }
     }
 }
@@ -224,6 +254,8 @@ struct CertificateJson {
     not_before: String,
     not_after: String,
     status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<String>,
 }
 
 impl CertificateJson {
@@ -237,6 +269,10 @@ impl CertificateJson {
             not_before: show::rfc3339(certificate.validity.not_before),
             not_after: show::rfc3339(certificate.validity.not_after),
             status: status(certificate, phase),
+            place: certificate
+                .place
+                .as_ref()
+                .map(|place| place.to_string_lossy().into_owned()),
         }
     }
 }

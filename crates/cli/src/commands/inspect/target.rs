@@ -8,6 +8,7 @@ use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use pgpki_authority::settings::FILE as SETTINGS;
 use pgpki_core::bundle::{Bundle, Chain, ChainEnd};
 use pgpki_core::document::{Document, printable};
 use pgpki_core::due::Within;
@@ -112,7 +113,11 @@ fn file(
     passphrase: Option<&Passphrase>,
     now: OffsetDateTime,
 ) -> Result<Look, Failure> {
-    let bytes = pgpki_fs::read_bounded(path, MAX_FILE)?;
+    let bytes = pgpki_fs::read_bounded(path, MAX_FILE).map_err(|error| match error {
+        ReadError::NotFound { .. } => Failure::from(error)
+            .hint("TARGET is a file or a folder; without one, everything issued is listed"),
+        error => error.into(),
+    })?;
     let document = Document::open(&bytes, passphrase.map(|bytes| bytes.as_slice()))
         .map_err(|error| Failure::new(Exit::BadInput, format!("{}: {error}", path.display())))?;
     let own = pgpki_core::document::findings(&document, now, Within::Third);
@@ -156,10 +161,7 @@ fn folder(
     }
     if members.is_empty() {
         let message = format!("there is no certificate, key or CRL in {}", path.display());
-        return Err(Failure::new(Exit::BadInput, message).hint(format!(
-            "Files are told by their endings: {}",
-            ENDINGS.join(", ")
-        )));
+        return Err(Failure::new(Exit::BadInput, message).hint(instead(path)));
     }
     let server = server_uid(path, &members);
     for (name, document) in &members {
@@ -192,6 +194,25 @@ fn folder(
         chains,
         findings,
     })
+}
+
+/// What somebody may have meant who named a folder without certificates.
+fn instead(folder: &Path) -> String {
+    if folder.join(SETTINGS).is_file() {
+        let home = folder.display();
+        return format!("It is the home of an authority: pgpki inspect --home {home}");
+    }
+    let folders = fs::read_dir(folder).into_iter().flatten().flatten();
+    let credential = folders
+        .map(|entry| entry.path())
+        .find(|path| path.join("postgresql.crt").is_file());
+    match credential {
+        Some(folder) => format!(
+            "Name one of the folders in it, such as {}",
+            folder.display()
+        ),
+        None => format!("Files are told by their endings: {}", ENDINGS.join(", ")),
+    }
 }
 
 /// The names of the files that are worth a look, sorted.
@@ -237,7 +258,7 @@ fn unreadable(name: &str, why: &str) -> Found {
             code: "unreadable",
             severity: Severity::Error,
             message: printable(why),
-            hint: "Put the right file in its place, or take it away".to_owned(),
+            hint: "Put the right file in its place, or take it away.".to_owned(),
         },
     }
 }
