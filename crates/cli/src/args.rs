@@ -149,7 +149,7 @@ pub struct IssueServer {
 #[command(after_long_help = "\
 Examples:
   sudo pgpki issue-client alice bob --out /root/hand-over
-  psql -XAtc 'select rolname from pg_roles where rolcanlogin' |
+  psql -XAtc 'select rolname from pg_roles where rolcanlogin and not rolsuper' |
       pgpki issue-client --from - --out ./hand-over")]
 pub struct IssueClient {
     /// The roles, exactly as PostgreSQL knows them

@@ -54,7 +54,7 @@ fn every_role() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     folders.sort();
-    assert_eq!(folders, ["Data Team", "alice", "postgres"]);
+    assert_eq!(folders, ["Data Team", "alice"]);
 }
 
 #[test]
