@@ -244,11 +244,8 @@ impl Shelf {
             // Every folder replaced has changed a directory of its own in `.pgpki` as well.
             return Ok(self.dir.sync_filesystem()?);
         }
-        self.dir.sync()?;
-        if let Some(reserved) = self.open_reserved()? {
-            reserved.dir.sync()?;
-        }
-        Ok(())
+        // The name that a folder had in `.pgpki` may come back in a crash: then it is swept.
+        Ok(self.dir.sync()?)
     }
 
     /// Reads a file of a folder, at most `limit` bytes; nothing if there is no such folder or file.

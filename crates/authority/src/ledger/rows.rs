@@ -1,0 +1,181 @@
+//! What the ledger's rows mean: values to columns, columns to values.
+
+use std::path::{Path, PathBuf};
+
+use pgpki_core::issue::{Holder, Issued};
+use pgpki_core::name::Host;
+use pgpki_core::profile::Profile;
+use pgpki_core::serial::Serial;
+use pgpki_core::validity::{Days, Validity};
+use rusqlite::{Row, params};
+use time::OffsetDateTime;
+
+use super::{Certificate, KnownPlace, Place};
+
+pub(super) fn insert_certificate(
+    transaction: &rusqlite::Transaction<'_>,
+    issuer: Option<Serial>,
+    issued: &Issued,
+) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO certificates
+             (serial, issuer, profile, common_name, hosts, not_before, not_after, der)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?
+        .execute(params![
+            issued.serial.as_bytes(),
+            issuer.as_ref().map(Serial::as_bytes),
+            issued.profile.as_str(),
+            issued.common_name,
+            lines(&issued.hosts),
+            issued.validity.not_before.unix_timestamp(),
+            issued.validity.not_after.unix_timestamp(),
+            issued.der,
+        ])?;
+    Ok(())
+}
+
+/// What belongs to a place does not any more.
+pub(super) fn replace(
+    transaction: &rusqlite::Transaction<'_>,
+    path: &Path,
+) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached(
+            "UPDATE certificates SET replaced = 1
+             WHERE serial = (SELECT serial FROM places WHERE path = ?1)",
+        )?
+        .execute([text(path)])?;
+    Ok(())
+}
+
+pub(super) fn insert_place(
+    transaction: &rusqlite::Transaction<'_>,
+    place: &Place,
+    serial: Serial,
+) -> rusqlite::Result<()> {
+    let (name, hosts) = match &place.holder {
+        Holder::Client(role) => (role.to_string(), String::new()),
+        Holder::Server(hosts) => (
+            hosts.first().map(Host::to_string).unwrap_or_default(),
+            lines(hosts),
+        ),
+    };
+    transaction
+        .prepare_cached(
+            "INSERT INTO places
+             (path, kind, profile, common_name, hosts, algorithm, days, uid, gid, serial)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+             ON CONFLICT (path) DO UPDATE SET
+                 kind = excluded.kind, profile = excluded.profile,
+                 common_name = excluded.common_name, hosts = excluded.hosts,
+                 algorithm = excluded.algorithm, days = excluded.days,
+                 uid = excluded.uid, gid = excluded.gid, serial = excluded.serial",
+        )?
+        .execute(params![
+            text(&place.path),
+            place.kind.as_str(),
+            place.holder.profile().as_str(),
+            name,
+            hosts,
+            place.algorithm.as_str(),
+            place.days.map(Days::get),
+            place.owner.uid,
+            place.owner.gid,
+            serial.as_bytes(),
+        ])?;
+    Ok(())
+}
+
+pub(super) fn known_place(row: &Row<'_>) -> rusqlite::Result<KnownPlace> {
+    let holder = match parsed(row, 2)? {
+        Profile::Client => Holder::Client(parsed(row, 3)?),
+        _ => Holder::Server(hosts(row, 4)?),
+    };
+    let days: Option<u32> = row.get(6)?;
+    Ok(KnownPlace {
+        place: Place {
+            path: PathBuf::from(row.get::<_, String>(0)?),
+            kind: parsed(row, 1)?,
+            holder,
+            algorithm: parsed(row, 5)?,
+            days: days.map(Days::new).transpose().map_err(invalid(6))?,
+            owner: pgpki_fs::Owner {
+                uid: row.get(7)?,
+                gid: row.get(8)?,
+            },
+        },
+        serial: Serial::from_bytes(row.get(9)?),
+        issuer: serial(row, 10)?,
+        validity: validity(row, 11)?,
+    })
+}
+
+pub(super) fn listed(row: &Row<'_>) -> rusqlite::Result<Certificate> {
+    let hosts: String = row.get(3)?;
+    Ok(Certificate {
+        serial: Serial::from_bytes(row.get(0)?),
+        profile: parsed(row, 1)?,
+        common_name: row.get(2)?,
+        hosts: hosts.lines().map(str::to_owned).collect(),
+        validity: validity(row, 4)?,
+        replaced: row.get(6)?,
+        place: row.get::<_, Option<String>>(7)?.map(PathBuf::from),
+    })
+}
+
+fn validity(row: &Row<'_>, first: usize) -> rusqlite::Result<Validity> {
+    let instant =
+        |column| OffsetDateTime::from_unix_timestamp(row.get(column)?).map_err(invalid(column));
+    Ok(Validity {
+        not_before: instant(first)?,
+        not_after: instant(first + 1)?,
+    })
+}
+
+fn serial(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Serial>> {
+    Ok(row
+        .get::<_, Option<[u8; 16]>>(column)?
+        .map(Serial::from_bytes))
+}
+
+fn hosts(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<Host>> {
+    let text: String = row.get(column)?;
+    text.lines()
+        .map(|line| line.parse().map_err(invalid(column)))
+        .collect()
+}
+
+/// A value that is stored by its name.
+pub(super) fn parsed<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
+where
+    T: std::str::FromStr,
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    row.get::<_, String>(column)?
+        .parse()
+        .map_err(invalid(column))
+}
+
+/// A ledger that somebody has edited by hand.
+fn invalid<E>(column: usize) -> impl Fn(E) -> rusqlite::Error
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
+    move |error| {
+        let kind = rusqlite::types::Type::Text;
+        rusqlite::Error::FromSqlConversionFailure(column, kind, Box::new(error))
+    }
+}
+
+/// One name a line: none of them contains a line feed.
+fn lines(hosts: &[Host]) -> String {
+    let names: Vec<String> = hosts.iter().map(Host::to_string).collect();
+    names.join("\n")
+}
+
+/// Paths are checked to be UTF-8 before they become places.
+pub(super) fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
