@@ -4,8 +4,8 @@
 set -u
 report=$(pgpki rotate)
 status=$?
-if [ -n "$report" ]; then
-    printf '%s\n' "$report"
-    pg_ctl reload --silent -D "$PGDATA" || exit 5
-fi
+[ -z "$report" ] || printf '%s\n' "$report"
+case $report in
+*renewed*) pg_ctl reload --silent -D "$PGDATA" || exit 5 ;;
+esac
 exit $status

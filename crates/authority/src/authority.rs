@@ -126,11 +126,13 @@ impl Authority {
             Some(passphrase) => key.to_encrypted_pem(passphrase)?,
             None => key.to_pem()?,
         };
-        let name = format!("{} root CA {}", settings.name, self.root.count()? + 1);
+        let number = self.ledger.number_of(Profile::Root)? + 1;
+        let name = format!("{} root CA {number}", settings.name);
         let (root, issued) = Ca::new_root(key, &settings.organization, &name, now, settings.root)?;
-        self.ledger.record(None, &[(&issued, None)])?;
-        self.store_crl(&root, now)?;
-        self.root.put(&issued.der, &pem)?;
+        let staged = self.root.stage(&issued.der, &pem)?;
+        let crl = first_crl(&root, now)?;
+        self.ledger.record_ca(None, &issued, &crl, None)?;
+        self.root.publish(staged)?;
         Ok(root)
     }
 
@@ -144,21 +146,22 @@ impl Authority {
         let settings = &self.settings;
         let key = PrivateKey::generate(settings.algorithm)?;
         let pem = key.to_pem()?;
-        let name = format!("{} issuing CA {}", settings.name, self.issuing.count()? + 1);
+        let number = self.ledger.number_of(Profile::Issuing)? + 1;
+        let name = format!("{} issuing CA {number}", settings.name);
         let issued = root.issue_ca(&key, &settings.organization, &name, now, settings.issuing)?;
-        let ca = Ca::load(&issued.der, key)?;
-        self.ledger
-            .record(Some(root.facts().serial), &[(&issued, None)])?;
-        self.store_crl(&ca, now)?;
-        self.issuing.put(&issued.der, &pem)?;
+        let staged = self.issuing.stage(&issued.der, &pem)?;
+        let crl = first_crl(&Ca::load(&issued.der, key)?, now)?;
+        let before = match number {
+            1 => None,
+            _ => Some(self.issuing()?.serial),
+        };
+        let issuer = Some(root.facts().serial);
+        self.ledger.record_ca(issuer, &issued, &crl, before)?;
+        self.issuing.publish(staged).inspect_err(|_| {
+            // If this fails as well, the ledger keeps a CA that never signs.
+            let _ = self.ledger.take_back_ca(issued.serial, before);
+        })?;
         Ok(issued)
-    }
-
-    fn store_crl(&mut self, ca: &Ca, now: OffsetDateTime) -> Result<(), AuthorityError> {
-        // The first CRL of a new CA: there is nothing to revoke, and no number before it.
-        let nobody: &[Revoked] = &[];
-        let crl = ca.sign_crl(1, nobody, now)?;
-        Ok(self.ledger.store_crl(ca.facts(), 1, &crl)?)
     }
 
     /// Opens the authority whose home is `path`, for reading, and refuses one that others could
@@ -255,12 +258,11 @@ impl Authority {
             (Profile::Root, CaFacts::read(&root)?),
             (Profile::Issuing, issuing.facts().clone()),
         ];
-        let crls = self.ledger.crls(now)?;
         for (profile, ca) in &cas {
             let is_known = self
                 .ledger
                 .has_issued(ca.serial, *profile, &ca.common_name)?;
-            if !is_known || !crls.iter().any(|(serial, _)| *serial == ca.serial) {
+            if !is_known || !self.ledger.has_crl(ca.serial)? {
                 return Err(self.inconsistent("ledger.db does not know the CA", &ca.common_name));
             }
         }
@@ -268,14 +270,20 @@ impl Authority {
             let name = &issuing.facts().common_name;
             return Err(self.inconsistent("the root has not signed the CA", name));
         }
+        let crls = self.ledger.crls(now)?;
         Ok(Trust {
             chain: pgpki_core::pem("CERTIFICATE", issuing.der()),
             roots: pgpki_core::pem("CERTIFICATE", &root),
             crls: crls
                 .iter()
-                .map(|(_, der)| pgpki_core::pem("X509 CRL", der))
+                .map(|der| pgpki_core::pem("X509 CRL", der))
                 .collect(),
         })
+    }
+
+    /// Removes what killed runs have left in the home. No other run may be active.
+    pub(crate) fn sweep_home(&self) -> Result<usize, AuthorityError> {
+        Ok(self.root.sweep()?.removed + self.issuing.sweep()?.removed)
     }
 
     fn inconsistent(&self, what: &'static str, ca: &str) -> AuthorityError {
@@ -285,4 +293,10 @@ impl Authority {
             ca: ca.to_owned(),
         }
     }
+}
+
+/// The first CRL of a new CA: there is nothing to revoke, and no number before it.
+fn first_crl(ca: &Ca, now: OffsetDateTime) -> Result<Vec<u8>, IssueError> {
+    let nobody: &[Revoked] = &[];
+    ca.sign_crl(1, nobody, now)
 }

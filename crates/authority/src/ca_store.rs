@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use pgpki_core::issue::{Ca, IssueError};
 use pgpki_core::key::{KeyError, PrivateKey};
-use pgpki_fs::{Installation, InstallationError, NewFile, Owner, ReadError, StageError};
+use pgpki_fs::{
+    Installation, InstallationError, NewFile, Owner, ReadError, StageError, Swept, Synced,
+};
 use zeroize::Zeroizing;
 
 /// More than any certificate or key takes.
@@ -68,8 +70,8 @@ impl CaStore {
         Ok(Self { installation })
     }
 
-    /// Makes a certificate (DER) and its key (PEM) the current ones; those before stay.
-    pub(crate) fn put(&self, certificate: &[u8], key_pem: &str) -> Result<(), CaStoreError> {
+    /// Writes a certificate (DER) and its key (PEM), on disk but not in use.
+    pub(crate) fn stage(&self, certificate: &[u8], key_pem: &str) -> Result<Synced, CaStoreError> {
         let certificate = pgpki_core::pem("CERTIFICATE", certificate);
         // The certificate is public, but nobody else can enter the home anyway.
         let mode = 0o600;
@@ -85,19 +87,18 @@ impl CaStore {
                 bytes: key_pem.as_bytes(),
             },
         ];
-        let staged = self.installation.stage(&files)?.sync()?;
+        Ok(self.installation.stage(&files)?.sync()?)
+    }
+
+    /// Makes what was staged the current CA; those before stay.
+    pub(crate) fn publish(&self, staged: Synced) -> Result<(), CaStoreError> {
         self.installation.publish(staged)?;
         Ok(())
     }
 
-    /// How many CAs of this kind there have been.
-    pub(crate) fn count(&self) -> Result<u32, CaStoreError> {
-        Ok(self
-            .installation
-            .generations()?
-            .last()
-            .copied()
-            .unwrap_or(0))
+    /// Removes what killed runs have left. No other run may be active.
+    pub(crate) fn sweep(&self) -> Result<Swept, CaStoreError> {
+        Ok(self.installation.sweep()?)
     }
 
     /// The current certificate, DER.

@@ -20,7 +20,7 @@ use time::OffsetDateTime;
 
 use crate::authority::{Authority, AuthorityError};
 use crate::credential::{Credential, Trust, file_names};
-use crate::ledger::{KnownPlace, LedgerError, Place};
+use crate::ledger::{KnownPlace, LedgerError, Place, PlaceKind};
 use crate::settings::Settings;
 
 /// How many generations a place keeps, the live one included: enough to go back over a mistake
@@ -78,6 +78,24 @@ pub enum DeliverError {
         /// Whose it is.
         holder: String,
     },
+    /// The place is of the other kind.
+    #[error("{} is a place of the kind {}, and would become another", path.display(), kind.as_str())]
+    AnotherKind {
+        /// The folder or installation.
+        path: PathBuf,
+        /// What it is.
+        kind: PlaceKind,
+    },
+    /// Somebody other than expected owns a folder, where anybody may have put it.
+    #[error("{} belongs to {owner}, who may have put it there", path.display())]
+    OwnerInDoubt {
+        /// The folder.
+        path: PathBuf,
+        /// Whose it is.
+        owner: Owner,
+        /// The directory that others can write to.
+        shelf: PathBuf,
+    },
     /// A path that the ledger, which holds text, cannot name.
     #[error("{} is not valid UTF-8, and the ledger keeps paths as text", path.display())]
     PathNotText {
@@ -97,9 +115,16 @@ impl DeliverError {
             Self::Stage(error) => error.hint(),
             Self::Read(error) => error.hint(),
             Self::NotSettled { source } => source.hint(),
-            Self::NotAFolder { .. } | Self::Foreign { .. } | Self::AnotherHolder { .. } => {
-                elsewhere()
-            }
+            Self::OwnerInDoubt { shelf, .. } => Some(format!(
+                "If that is right, let nobody else write to the directory around it: \
+                 chmod go-w {shelf}, and chown {} {shelf}",
+                Owner::caller(),
+                shelf = shelf.display()
+            )),
+            Self::NotAFolder { .. }
+            | Self::Foreign { .. }
+            | Self::AnotherKind { .. }
+            | Self::AnotherHolder { .. } => elsewhere(),
         }
     }
 }
@@ -152,8 +177,17 @@ pub struct HandOver {
     /// A user's files that could not be moved along, former generations that could not be removed,
     /// and why.
     pub left: Vec<String>,
-    /// Why what was done may not survive a power cut, if that is so.
-    pub not_settled: Option<DeliverError>,
+    /// Why it ended early, or why what was done may not survive a power cut, if that is so.
+    pub stopped: Option<DeliverError>,
+}
+
+/// What a folder that cannot be delivered does to the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// None is delivered: somebody is there to mend it and try again.
+    Stop,
+    /// They are delivered all the same: nobody is looking.
+    GoOn,
 }
 
 impl Authority {
@@ -218,69 +252,71 @@ impl Authority {
     /// tells `progress` how many have been made. A folder whose delivery fails is left as it was.
     ///
     /// # Errors
-    /// Nothing was issued: a folder is in somebody's way, or the CA cannot be used. Or a whole
-    /// batch could not be written; the ones before it stand.
+    /// Nothing was delivered. What fails after a first batch has been delivered is in the result.
     pub fn hand_over(
         &mut self,
         places: &[Place],
         shelf: &Shelf,
+        on_failure: OnFailure,
         now: OffsetDateTime,
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<HandOver, DeliverError> {
-        let targets = self.targets(places, shelf)?;
+        let mut result = HandOver::default();
+        let targets = self.targets(places, shelf, on_failure, &mut result)?;
         let ca = self.issuing_ca()?;
         let trust = self.trust(&ca, now)?;
-        let mut result = HandOver::default();
+        let run = Run {
+            ca: &ca,
+            trust: &trust,
+            shelf,
+            on_failure,
+            now,
+            progress,
+        };
         for batch in targets.chunks(BATCH) {
-            self.hand_over_batch(batch, shelf, &ca, &trust, now, progress, &mut result)?;
+            if let Err(error) = self.hand_over_batch(batch, &run, &mut result) {
+                if result.done.is_empty() && on_failure == OnFailure::Stop {
+                    return Err(error);
+                }
+                result.stopped = Some(error);
+                break;
+            }
         }
         Ok(result)
     }
 
-    #[allow(clippy::too_many_arguments)]
     fn hand_over_batch(
         &mut self,
         batch: &[Target<'_>],
-        shelf: &Shelf,
-        ca: &Ca,
-        trust: &Trust,
-        now: OffsetDateTime,
-        progress: &(dyn Fn(usize) + Sync),
+        run: &Run<'_>,
         result: &mut HandOver,
     ) -> Result<(), DeliverError> {
         let settings = self.settings();
         let credentials = on_every_core(batch, |target| {
-            let credential = make(target.place, ca, settings, trust, now)?;
-            progress(1);
+            let credential = make(target.place, run.ca, settings, run.trust, run.now)?;
+            (run.progress)(1);
             Ok::<_, DeliverError>(credential)
         })?;
-        let records: Vec<_> = credentials
+        let work: Vec<_> = credentials.iter().zip(batch).collect();
+        let records: Vec<_> = work
             .iter()
-            .zip(batch)
             .map(|(credential, target)| (&credential.issued, Some(target.place)))
             .collect();
-        self.ledger.record(Some(ca.facts().serial), &records)?;
-
-        let work: Vec<_> = credentials.iter().zip(batch).collect();
-        let staged = on_every_core(&work, |(credential, target)| {
-            shelf.stage(&credential.files(trust), target.owner)
-        });
-        let synced = staged
-            .map_err(DeliverError::from)
-            .and_then(|staged: Vec<Staged>| Ok(sync_all(staged)?));
-        let synced = match synced {
-            Ok(synced) => synced,
-            Err(error) => {
-                let lost: Vec<_> = work.iter().map(|(c, target)| target.before(c)).collect();
-                // If this fails as well, the next rotation sees that others are there.
-                let _ = self.ledger.take_back(&lost);
-                return Err(error);
-            }
-        };
+        self.ledger.record(Some(run.ca.facts().serial), &records)?;
 
         let mut lost = Vec::new();
+        let staged = stage(&work, run, result, &mut lost);
+        let synced = staged.and_then(|(work, staged)| Ok((work, sync_all(staged)?)));
+        let (work, synced) = synced.inspect_err(|_| {
+            let all: Vec<_> = work.iter().map(|(c, target)| target.before(c)).collect();
+            // If this fails as well, the next rotation sees that others are there.
+            let _ = self.ledger.take_back(&all);
+        })?;
         for ((credential, target), synced) in work.into_iter().zip(synced) {
-            match shelf.publish(synced, &target.name, target.known.is_some()) {
+            match run
+                .shelf
+                .publish(synced, &target.name, target.known.is_some())
+            {
                 Ok(left) => {
                     result.left.extend(texts(left));
                     let issued = credential.issued.clone();
@@ -292,33 +328,33 @@ impl Authority {
                 }
             }
         }
-        if let Err(source) = shelf.settle() {
-            result.not_settled = Some(DeliverError::NotSettled { source });
+        if let Err(source) = run.shelf.settle() {
+            result.stopped = Some(DeliverError::NotSettled { source });
         }
         if !lost.is_empty() {
             self.ledger.take_back(&lost)?;
         }
-        for target in batch.iter().filter(|target| target.known.is_some()) {
-            let files = file_names(target.place.holder.profile());
-            match shelf.prune(&target.name, KEPT_GENERATIONS, files) {
-                Ok(pruned) => result.left.extend(texts(pruned.left)),
-                Err(error) => result.left.push(error.to_string()),
-            }
-        }
+        prune(batch, run.shelf, result);
         Ok(())
     }
 
-    /// What stands where each folder is to be. Refuses all of them if one is in somebody's way,
-    /// before anything is issued.
+    /// What stands where each folder is to be, before anything is issued.
     fn targets<'a>(
         &self,
         places: &'a [Place],
         shelf: &Shelf,
+        on_failure: OnFailure,
+        result: &mut HandOver,
     ) -> Result<Vec<Target<'a>>, DeliverError> {
-        places
-            .iter()
-            .map(|place| self.target(place, shelf))
-            .collect()
+        let mut targets = Vec::with_capacity(places.len());
+        for place in places {
+            match (self.target(place, shelf), on_failure) {
+                (Ok(target), _) => targets.push(target),
+                (Err(error), OnFailure::Stop) => return Err(error),
+                (Err(error), OnFailure::GoOn) => result.failed.push((place.clone(), error)),
+            }
+        }
+        Ok(targets)
     }
 
     fn target<'a>(&self, place: &'a Place, shelf: &Shelf) -> Result<Target<'a>, DeliverError> {
@@ -333,11 +369,16 @@ impl Authority {
                     return Err(DeliverError::Foreign { path: path() });
                 }
                 // The operator may have given the folder away. Where somebody else can put folders
-                // as well, its owner means nothing, and would be given the key.
-                match shelf.is_callers_alone()? {
-                    true => owner,
-                    false => place.owner,
+                // as well, he may only seem to have, and the key would go to that somebody.
+                if owner.uid != place.owner.uid && !shelf.is_callers_alone()? {
+                    let shelf = shelf.path().to_owned();
+                    return Err(DeliverError::OwnerInDoubt {
+                        path: path(),
+                        owner,
+                        shelf,
+                    });
                 }
+                owner
             }
             FolderState::Other(kind) => {
                 return Err(DeliverError::NotAFolder { path: path(), kind });
@@ -355,8 +396,14 @@ impl Authority {
     }
 }
 
-/// A server's names may change, a role may not.
+/// A server's names may change; a role may not, nor may an installation become a folder.
 fn check_holder(before: &KnownPlace, after: &Place) -> Result<(), DeliverError> {
+    if before.place.kind != after.kind {
+        return Err(DeliverError::AnotherKind {
+            path: after.path.clone(),
+            kind: before.place.kind,
+        });
+    }
     match (&before.place.holder, &after.holder) {
         (Holder::Server(_), Holder::Server(_)) => Ok(()),
         (before, after) if before == after => Ok(()),
@@ -371,6 +418,60 @@ fn texts(errors: Vec<IoError>) -> impl Iterator<Item = String> {
     errors.into_iter().map(|error| error.to_string())
 }
 
+/// What is the same for every folder of a delivery.
+struct Run<'a> {
+    ca: &'a Ca,
+    trust: &'a Trust,
+    shelf: &'a Shelf,
+    on_failure: OnFailure,
+    now: OffsetDateTime,
+    progress: &'a (dyn Fn(usize) + Sync),
+}
+
+type Work<'a, 'b> = Vec<(&'a Credential, &'a Target<'b>)>;
+type Lost<'a> = Vec<(&'a Path, Serial, Option<&'a KnownPlace>)>;
+
+/// Writes the files of each folder beside it. Returns those that could be written.
+fn stage<'a, 'b>(
+    work: &Work<'a, 'b>,
+    run: &Run<'_>,
+    result: &mut HandOver,
+    lost: &mut Lost<'a>,
+) -> Result<(Work<'a, 'b>, Vec<Staged>), DeliverError> {
+    let staged = on_every_core(work, |(credential, target)| {
+        let staged = run.shelf.stage(&credential.files(run.trust), target.owner);
+        match (staged, run.on_failure) {
+            (Err(error), OnFailure::Stop) => Err(error),
+            (staged, _) => Ok(staged),
+        }
+    })?;
+    let mut written = (Vec::new(), Vec::new());
+    for ((credential, target), staged) in work.iter().zip(staged) {
+        match staged {
+            Ok(staged) => {
+                written.0.push((*credential, *target));
+                written.1.push(staged);
+            }
+            Err(error) => {
+                lost.push(target.before(credential));
+                result.failed.push((target.place.clone(), error.into()));
+            }
+        }
+    }
+    Ok(written)
+}
+
+/// Removes the oldest former generations of the folders that have some.
+fn prune(batch: &[Target<'_>], shelf: &Shelf, result: &mut HandOver) {
+    for target in batch.iter().filter(|target| target.known.is_some()) {
+        let files = file_names(target.place.holder.profile());
+        match shelf.prune(&target.name, KEPT_GENERATIONS, files) {
+            Ok(pruned) => result.left.extend(texts(pruned.left)),
+            Err(error) => result.left.push(error.to_string()),
+        }
+    }
+}
+
 /// A folder that is about to be made or replaced.
 struct Target<'a> {
     place: &'a Place,
@@ -383,7 +484,7 @@ struct Target<'a> {
 
 impl Target<'_> {
     /// What the ledger needs to take `credential` back.
-    fn before(&self, credential: &Credential) -> (&Path, Serial, Option<&KnownPlace>) {
+    fn before<'a>(&'a self, credential: &Credential) -> (&'a Path, Serial, Option<&'a KnownPlace>) {
         let serial = credential.issued.serial;
         (&self.place.path, serial, self.known.as_ref())
     }

@@ -9,7 +9,7 @@ mod rows;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use pgpki_core::issue::{CaFacts, Holder, Issued};
+use pgpki_core::issue::{Holder, Issued};
 use pgpki_core::key::KeyAlgorithm;
 use pgpki_core::name::Role;
 use pgpki_core::profile::Profile;
@@ -311,31 +311,79 @@ impl Ledger {
         })
     }
 
-    /// Stores the newest CRL of a CA, DER. Its number must be larger than the one before.
-    pub(crate) fn store_crl(
+    /// Records a new CA with its first CRL, in one transaction. The CA that it takes over from
+    /// counts as replaced; what that one has signed does not.
+    pub(crate) fn record_ca(
         &mut self,
-        ca: &CaFacts,
-        number: u32,
-        der: &[u8],
+        issuer: Option<Serial>,
+        ca: &Issued,
+        crl: &[u8],
+        predecessor: Option<Serial>,
     ) -> Result<(), LedgerError> {
         let end = ca.validity.not_after.unix_timestamp();
         self.transaction(|t| {
+            insert_certificate(t, issuer, ca)?;
             t.execute(
-                "INSERT INTO crls (ca, number, not_after, der) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT (ca) DO UPDATE SET number = excluded.number, der = excluded.der",
-                params![ca.serial.as_bytes(), number, end, der],
-            )
-        })?;
-        Ok(())
+                "INSERT INTO crls (ca, number, not_after, der) VALUES (?1, 1, ?2, ?3)",
+                params![ca.serial.as_bytes(), end, crl],
+            )?;
+            if let Some(predecessor) = predecessor {
+                t.execute(
+                    "UPDATE certificates SET replaced = 1 WHERE serial = ?1",
+                    [predecessor.as_bytes()],
+                )?;
+            }
+            Ok(())
+        })
     }
 
-    /// The CRLs of every CA that still counts at `now`, DER, with the CA's serial number; the CA
-    /// that ends last comes first.
-    pub fn crls(&self, now: OffsetDateTime) -> Result<Vec<(Serial, Vec<u8>)>, LedgerError> {
+    /// Takes back a CA whose key could not be stored, and which therefore will never sign.
+    pub(crate) fn take_back_ca(
+        &mut self,
+        ca: Serial,
+        predecessor: Option<Serial>,
+    ) -> Result<(), LedgerError> {
+        self.transaction(|t| {
+            t.execute("DELETE FROM crls WHERE ca = ?1", [ca.as_bytes()])?;
+            t.execute(
+                "UPDATE certificates SET replaced = 1 WHERE serial = ?1",
+                [ca.as_bytes()],
+            )?;
+            if let Some(predecessor) = predecessor {
+                t.execute(
+                    "UPDATE certificates SET replaced = 0 WHERE serial = ?1",
+                    [predecessor.as_bytes()],
+                )?;
+            }
+            Ok(())
+        })
+    }
+
+    /// How many certificates of a profile there have been.
+    pub(crate) fn number_of(&self, profile: Profile) -> Result<u32, LedgerError> {
+        self.connection
+            .query_row(
+                "SELECT count(*) FROM certificates WHERE profile = ?1",
+                [profile.as_str()],
+                |row| row.get(0),
+            )
+            .map_err(self.at())
+    }
+
+    /// Whether there is a CRL of the CA with this serial number.
+    pub(crate) fn has_crl(&self, ca: Serial) -> Result<bool, LedgerError> {
+        self.connection
+            .prepare_cached("SELECT 1 FROM crls WHERE ca = ?1")
+            .and_then(|mut statement| statement.exists([ca.as_bytes()]))
+            .map_err(self.at())
+    }
+
+    /// The CRLs of every CA that still counts at `now`, DER; the CA that ends last comes first.
+    pub fn crls(&self, now: OffsetDateTime) -> Result<Vec<Vec<u8>>, LedgerError> {
         self.query(
-            "SELECT ca, der FROM crls WHERE not_after >= ?1 ORDER BY not_after DESC",
+            "SELECT der FROM crls WHERE not_after >= ?1 ORDER BY not_after DESC",
             [now.unix_timestamp()],
-            |row| Ok((Serial::from_bytes(row.get(0)?), row.get(1)?)),
+            |row| row.get(0),
         )
     }
 

@@ -17,4 +17,4 @@ pub mod settings;
 
 pub use authority::{Authority, AuthorityError, Founding};
 pub use ca_store::CaStoreError;
-pub use deliver::{DeliverError, HandOver, Installed, Ready};
+pub use deliver::{DeliverError, HandOver, Installed, OnFailure, Ready};

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pgpki_core::due::Within;
-use pgpki_core::issue::{CaFacts, Holder, Issued};
+use pgpki_core::issue::{CaFacts, Holder, IssueError, Issued};
 use pgpki_core::serial::Serial;
 use pgpki_core::validity::Validity;
 use pgpki_fs::{
@@ -20,12 +20,12 @@ use time::OffsetDateTime;
 
 use crate::authority::{Authority, AuthorityError};
 use crate::credential::{certificate_file, file_names};
-use crate::deliver::DeliverError;
+use crate::deliver::{DeliverError, OnFailure};
 use crate::ledger::{KnownPlace, LedgerError, Place, PlaceKind};
 use crate::settings::Settings;
 
-/// More than a leaf and its chain take.
-const MAX_CERTIFICATE_FILE: u64 = 1 << 20;
+/// More than any file of a credential takes: the CRLs are the largest.
+const MAX_FILE: u64 = 64 << 20;
 
 /// What the operator asked for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,8 +48,8 @@ pub enum Holds {
     Outdated,
     /// It is not there any more: somebody has moved it to where it is used, or the server is gone.
     Nothing,
-    /// Something that this authority did not put there.
-    Foreign,
+    /// Something that this authority did not put there; and why it could not be told, if so.
+    Foreign(Option<String>),
     /// It could not be looked at.
     Unreadable(Arc<DeliverError>),
 }
@@ -107,8 +107,8 @@ pub fn plan(
         }
         match seen.holds {
             // What is gone and has expired is nobody's concern any more.
-            Holds::Nothing | Holds::Foreign if now > seen.known.validity.not_after => {}
-            Holds::Nothing | Holds::Foreign => plan.gone.push(seen),
+            Holds::Nothing | Holds::Foreign(_) if now > seen.known.validity.not_after => {}
+            Holds::Nothing | Holds::Foreign(_) => plan.gone.push(seen),
             _ if is_overdue || gains(&seen.known, issuing, settings, now) => {
                 plan.renew.push(seen.known);
             }
@@ -129,7 +129,8 @@ fn issuing_is_due(
 ) -> bool {
     let (next, _) = Validity::starting(now, settings.issuing).cut_to(root.validity.not_after);
     let gains = next.not_after > issuing.validity.not_after;
-    request.within.is_due(issuing.validity, now) && gains
+    let is_early = now < issuing.validity.not_before;
+    request.within.is_due(issuing.validity, now) && (gains || is_early)
 }
 
 fn is_due(seen: &Seen, issuing: &CaFacts, within: Within, now: OffsetDateTime) -> bool {
@@ -144,7 +145,8 @@ fn is_due(seen: &Seen, issuing: &CaFacts, within: Within, now: OffsetDateTime) -
 fn gains(known: &KnownPlace, issuing: &CaFacts, settings: &Settings, now: OffsetDateTime) -> bool {
     let days = known.place.days.unwrap_or(settings.leaf);
     let (next, _) = Validity::starting(now, days).cut_to(issuing.validity.not_after);
-    known.issuer != Some(issuing.serial) || next.not_after > known.validity.not_after
+    let is_early = now < known.validity.not_before;
+    known.issuer != Some(issuing.serial) || next.not_after > known.validity.not_after || is_early
 }
 
 /// What a rotation did.
@@ -162,6 +164,8 @@ pub struct Report {
     pub gone: Vec<Seen>,
     /// Places that could not be looked at or renewed, and why. They are as they were.
     pub failed: Vec<(Place, Arc<DeliverError>)>,
+    /// Why a delivery ended early, or may not survive a power cut.
+    pub stopped: Vec<DeliverError>,
     /// Leftovers of killed runs that were removed.
     pub swept: usize,
     /// Leftovers and files of users that could not be removed or moved, and why.
@@ -180,8 +184,22 @@ pub enum IssuingProblem {
 impl Authority {
     /// What a rotation would do. Changes nothing.
     pub fn plan(&self, request: &Request<'_>, now: OffsetDateTime) -> Result<Plan, AuthorityError> {
+        self.trust(&self.issuing_ca()?, now)?;
         let places = self.look(None)?;
-        self.decide(places, request, now)
+        let (root, mut issuing) = (self.root()?, self.issuing()?);
+        let settings = self.settings();
+        let renews_issuing = issuing_is_due(&root, &issuing, settings, request, now);
+        if renews_issuing {
+            // Decide as if the new one were there already.
+            let validity = Validity::starting(now, settings.issuing);
+            issuing.validity = validity.cut_to(root.validity.not_after).0;
+            issuing.serial = Serial::random().map_err(IssueError::from)?;
+        }
+        let plan = plan(places, &root, &issuing, settings, request, now);
+        Ok(Plan {
+            issuing: renews_issuing,
+            ..plan
+        })
     }
 
     fn decide(
@@ -199,7 +217,7 @@ impl Authority {
     /// is due and no killed run has left anything, nothing is written.
     ///
     /// # Errors
-    /// The authority itself cannot be used, or the passphrase is wrong. What became of each place is in the report.
+    /// The authority itself cannot be used. What became of each place is in the report.
     pub fn rotate(
         &mut self,
         request: &Request<'_>,
@@ -208,21 +226,12 @@ impl Authority {
     ) -> Result<Report, AuthorityError> {
         // A home that is damaged is found out today, not on the day on which something is due.
         self.trust(&self.issuing_ca()?, now)?;
-        let (root, issuing) = (self.root()?, self.issuing()?);
-        let renews_issuing = issuing_is_due(&root, &issuing, self.settings(), request, now);
-        if request.root_passphrase.is_some() {
-            // Whoever has mistyped it wants to hear of that, and of nothing else. It is tried even
-            // when it is not needed: years may pass before it is.
-            self.unlock_root(request.root_passphrase)?;
-        }
-        let mut report = Report::default();
+        let mut report = Report {
+            swept: self.sweep_home()?,
+            ..Report::default()
+        };
         let places = self.look(Some(&mut report))?;
-        if renews_issuing {
-            match self.try_renew_issuing(request, now) {
-                Ok(issued) => report.issuing = Some(issued),
-                Err(problem) => report.issuing_problem = Some(problem),
-            }
-        }
+        self.rotate_issuing(request, now, &mut report)?;
         let plan = self.decide(places, request, now)?;
         report.waiting = plan.waiting;
         report.gone = plan.gone;
@@ -245,6 +254,28 @@ impl Authority {
             self.rotate_folders(&shelf, places, now, progress, &mut report);
         }
         Ok(report)
+    }
+
+    /// Whatever becomes of the issuing CA, the leaves are renewed all the same.
+    fn rotate_issuing(
+        &mut self,
+        request: &Request<'_>,
+        now: OffsetDateTime,
+        report: &mut Report,
+    ) -> Result<(), AuthorityError> {
+        let (root, issuing) = (self.root()?, self.issuing()?);
+        if issuing_is_due(&root, &issuing, self.settings(), request, now) {
+            match self.try_renew_issuing(request, now) {
+                Ok(issued) => report.issuing = Some(issued),
+                Err(problem) => report.issuing_problem = Some(problem),
+            }
+        } else if request.root_passphrase.is_some()
+            && let Err(error) = self.unlock_root(request.root_passphrase)
+        {
+            // It is tried even when it is not needed: years may pass before it is.
+            report.issuing_problem = Some(IssuingProblem::Failed(error));
+        }
+        Ok(())
     }
 
     fn try_renew_issuing(
@@ -284,7 +315,7 @@ impl Authority {
     ) {
         let done = Shelf::open(shelf)
             .map_err(DeliverError::from)
-            .and_then(|shelf| self.hand_over(&places, &shelf, now, progress));
+            .and_then(|shelf| self.hand_over(&places, &shelf, OnFailure::GoOn, now, progress));
         match done {
             Ok(done) => {
                 let renewed = done
@@ -297,6 +328,7 @@ impl Authority {
                     .failed
                     .extend(failed.map(|(place, error)| (place, Arc::new(error))));
                 report.left.extend(done.left);
+                report.stopped.extend(done.stopped);
             }
             Err(error) => {
                 let error = Arc::new(error);
@@ -345,10 +377,10 @@ impl Authority {
             Found::Certificate(serial) => {
                 match self.ledger.has_issued(serial, holder.profile(), &name)? {
                     true => Holds::Outdated,
-                    false => Holds::Foreign,
+                    false => Holds::Foreign(None),
                 }
             }
-            Found::SomethingElse => Holds::Foreign,
+            Found::SomethingElse(why) => Holds::Foreign(why),
             Found::Unreadable(error) => Holds::Unreadable(error),
         })
     }
@@ -358,7 +390,7 @@ impl Authority {
 enum Found {
     Nothing,
     Certificate(Serial),
-    SomethingElse,
+    SomethingElse(Option<String>),
     Unreadable(Arc<DeliverError>),
 }
 
@@ -367,16 +399,23 @@ fn in_installation(place: &Place, report: Option<&mut Report>) -> Found {
         Ok(installation) => installation,
         Err(InstallationError::Directory(WalkError::Missing { .. })) => return Found::Nothing,
         // Whatever else is wrong here, the attempt to renew it is going to say so.
-        Err(_) => return Found::SomethingElse,
+        Err(_) => return Found::SomethingElse(None),
     };
     if let Some(report) = report {
         report.sweep(installation.sweep());
     }
     let Ok(Some(current)) = installation.current() else {
-        return Found::SomethingElse;
+        return Found::SomethingElse(None);
     };
+    let is_there = |name: &&str| {
+        let file = installation.read(current, name, MAX_FILE);
+        matches!(file, Ok(Some(_)))
+    };
+    if !file_names(place.holder.profile()).iter().all(is_there) {
+        return Found::SomethingElse(None);
+    }
     let name = certificate_file(place.holder.profile());
-    found(installation.read(current, name, MAX_CERTIFICATE_FILE))
+    found(installation.read(current, name, MAX_FILE))
 }
 
 fn open_shelf(path: &Path, report: Option<&mut Report>) -> Result<Shelf, Arc<DeliverError>> {
@@ -404,13 +443,13 @@ fn in_folder(
     let name = place.path.file_name().unwrap_or_default();
     match shelf.folder_state(name) {
         Ok(FolderState::Missing) => Found::Nothing,
-        Ok(FolderState::Other(_)) => Found::SomethingElse,
+        Ok(FolderState::Other(kind)) => Found::SomethingElse(Some(format!("it is {kind}"))),
         Ok(FolderState::Folder { .. }) => {
             if let Some(report) = report {
                 report.bring_back(shelf, place);
             }
             let file = certificate_file(place.holder.profile());
-            found(shelf.read(name, file, MAX_CERTIFICATE_FILE))
+            found(shelf.read(name, file, MAX_FILE))
         }
         Err(error) => Found::Unreadable(Arc::new(error.into())),
     }
@@ -446,12 +485,13 @@ fn found(certificate_file: Result<Option<Vec<u8>>, ReadError>) -> Found {
         Err(ReadError::Io(error)) => {
             return Found::Unreadable(Arc::new(DeliverError::Read(error.into())));
         }
-        Ok(None) | Err(_) => return Found::SomethingElse,
+        Ok(None) => return Found::SomethingElse(None),
+        Err(error) => return Found::SomethingElse(Some(error.to_string())),
     };
     let serial =
         pgpki_core::first_certificate(&pem).and_then(|der| pgpki_core::issue::serial_of(&der));
     match serial {
         Some(serial) => Found::Certificate(serial),
-        None => Found::SomethingElse,
+        None => Found::SomethingElse(None),
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use pgpki_authority::ledger::{Place, PlaceKind};
 use pgpki_authority::rotation::{IssuingProblem, Report, Request};
 use pgpki_authority::settings::Settings;
-use pgpki_authority::{Authority, Founding};
+use pgpki_authority::{Authority, Founding, OnFailure};
 use pgpki_core::bundle::{Bundle, ChainEnd};
 use pgpki_core::document::Document;
 use pgpki_core::due::{Phase, Within};
@@ -77,7 +77,9 @@ impl World {
         let mut authority = Authority::open(&self.home()).unwrap();
         let place = self.place(role, PlaceKind::Folder);
         let (shelf, _created) = Shelf::prepare(&self.dir.path().join("out")).unwrap();
-        let done = authority.hand_over(&[place], &shelf, now, &|_| {}).unwrap();
+        let done = authority
+            .hand_over(&[place], &shelf, OnFailure::Stop, now, &|_| {})
+            .unwrap();
         assert!(done.failed.is_empty());
     }
 
@@ -217,18 +219,12 @@ fn without_the_passphrase_everything_else_is_done() {
     assert!(nearer.renewed.is_empty());
     assert_eq!(nearer.waiting.len(), 2);
 
-    let mut authority = Authority::open(&world.home()).unwrap();
-    let guess = Request {
-        root_passphrase: Some(b"guessed"),
-        ..Request::default()
+    // A wrong one is told, and keeps nothing else from being done.
+    let wrong = world.rotate(Some(b"guessed"), START + Duration::days(1801));
+    let Some(IssuingProblem::Failed(error)) = wrong.issuing_problem else {
+        panic!("{:?}", wrong.issuing_problem);
     };
-    let wrong = authority.rotate(&guess, START + Duration::days(1801), &|_| {});
-    assert!(
-        wrong
-            .unwrap_err()
-            .to_string()
-            .contains("the passphrase does not open")
-    );
+    assert!(error.to_string().contains("the passphrase does not open"));
 
     let late = START + Duration::days(1802);
     let report = world.rotate(Some(PASSPHRASE), late);
@@ -342,4 +338,33 @@ fn a_server_that_is_gone_is_reported_when_it_is_due_and_not_made_again() {
     let report = world.rotate(None, START + Duration::days(300));
     assert_eq!(report.gone.len(), 1);
     assert!(!tls.exists());
+}
+
+#[test]
+fn cron_was_off_until_everything_had_expired() {
+    let world = World::new(None);
+    let now = START + Duration::days(6 * 365);
+    let report = world.rotate(None, now);
+    assert!(report.issuing.is_some());
+    assert_eq!(report.renewed.len(), 2);
+    world.works(now);
+}
+
+#[test]
+fn a_clock_that_was_ahead_is_mended_when_it_is_right_again() {
+    let world = World::new(None);
+    let ahead = START + Duration::days(1300);
+    assert!(world.rotate(None, ahead).issuing.is_some());
+    let right = START + Duration::days(1);
+    assert!(world.rotate(None, right).issuing.is_some());
+    world.works(right);
+    assert!(world.rotate(None, right).renewed.is_empty());
+}
+
+#[test]
+fn an_installation_that_lacks_a_file_is_mended() {
+    let world = World::new(None);
+    std::fs::remove_file(world.dir.path().join("tls/current/server.key")).unwrap();
+    assert_eq!(world.rotate(None, START).renewed.len(), 1);
+    world.works(START);
 }

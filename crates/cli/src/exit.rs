@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use pgpki_authority::ledger::LedgerError;
 use pgpki_authority::{AuthorityError, CaStoreError, DeliverError};
+use pgpki_core::document::printable;
 use pgpki_core::issue::IssueError;
 use pgpki_core::key::KeyError;
 use pgpki_core::name::{HostError, OrganizationError, RoleError};
@@ -77,11 +78,12 @@ impl Failure {
 /// `pgpki: what happened`, and below it what to do.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "pgpki: {}", self.message)?;
-        match &self.hint {
-            Some(hint) => write!(f, "\n       {}", hint.replace('\n', "\n       ")),
-            None => Ok(()),
+        // Names and paths in it may be somebody else's.
+        write!(f, "pgpki: {}", printable(&self.message))?;
+        for line in self.hint.iter().flat_map(|hint| hint.lines()) {
+            write!(f, "\n       {}", printable(line))?;
         }
+        Ok(())
     }
 }
 

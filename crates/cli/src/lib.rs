@@ -5,6 +5,7 @@ pub mod args;
 mod commands;
 mod exit;
 mod home;
+mod json;
 mod passphrase;
 mod progress;
 mod show;
@@ -23,7 +24,7 @@ use crate::exit::{Exit, Failure};
 /// printed here, once.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let exit = match catch_unwind(|| run(cli.command, OffsetDateTime::now_utc())) {
+    let exit = match catch_unwind(|| run(cli.command, OffsetDateTime::now_utc)) {
         Ok(Ok(exit)) => exit,
         Ok(Err(failure)) => {
             if failure.exit != Exit::Done {
@@ -43,12 +44,16 @@ pub fn main() -> ExitCode {
     exit.into()
 }
 
-fn run(command: Command, now: OffsetDateTime) -> Result<Exit, Failure> {
+/// What time it is. A command looks when it begins to act: it may have waited for a passphrase, or
+/// for another run that has just made a CA.
+type Clock = fn() -> OffsetDateTime;
+
+fn run(command: Command, clock: Clock) -> Result<Exit, Failure> {
     match command {
-        Command::Init(args) => commands::init::run(&args, now),
-        Command::IssueServer(args) => commands::issue_server::run(&args, now),
-        Command::IssueClient(args) => commands::issue_client::run(&args, now),
-        Command::Rotate(args) => commands::rotate::run(&args, now),
-        Command::Inspect(args) => commands::inspect::run(&args, now),
+        Command::Init(args) => commands::init::run(&args, clock),
+        Command::IssueServer(args) => commands::issue_server::run(&args, clock),
+        Command::IssueClient(args) => commands::issue_client::run(&args, clock),
+        Command::Rotate(args) => commands::rotate::run(&args, clock),
+        Command::Inspect(args) => commands::inspect::run(&args, clock()),
     }
 }

@@ -82,7 +82,7 @@ pub(crate) fn count(number: usize, what: &str) -> String {
 /// The name of a credential's holder alone: `alice`, or `db.example.com, 10.0.0.5`.
 pub(crate) fn holder(holder: &Holder) -> String {
     match holder {
-        Holder::Client(role) => pgpki_core::name::printable(role.as_str()),
+        Holder::Client(role) => pgpki_core::document::printable(role.as_str()),
         Holder::Server(hosts) => {
             let names: Vec<String> = hosts.iter().map(ToString::to_string).collect();
             names.join(", ")

@@ -29,9 +29,10 @@ impl Within {
             .unwrap_or(validity.not_before)
     }
 
-    /// Whether something with this validity is due at `now`.
+    /// Whether something with this validity is due at `now`. What does not count yet is due as
+    /// well: it was made by a clock that was ahead.
     pub fn is_due(self, validity: Validity, now: OffsetDateTime) -> bool {
-        now >= self.due_from(validity)
+        now >= self.due_from(validity) || now < validity.not_before
     }
 }
 
@@ -78,6 +79,8 @@ mod tests {
         let third = datetime!(2026-01-21 00:00 UTC);
         assert!(!Within::Third.is_due(VALIDITY, third - Duration::SECOND));
         assert!(Within::Third.is_due(VALIDITY, third));
+        assert!(!Within::Third.is_due(VALIDITY, VALIDITY.not_before));
+        assert!(Within::Third.is_due(VALIDITY, VALIDITY.not_before - Duration::SECOND));
         let three_days = Within::Duration(Duration::days(3));
         assert!(!three_days.is_due(VALIDITY, datetime!(2026-01-27 23:59:59 UTC)));
         assert!(three_days.is_due(VALIDITY, datetime!(2026-01-28 00:00 UTC)));

@@ -6,8 +6,9 @@ use rcgen::{CertificateParams, KeyIdMethod, SanType, SerialNumber};
 use time::OffsetDateTime;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use crate::document::printable;
 use crate::key::{KeyError, PrivateKey};
-use crate::name::{Host, MAX_COMMON_NAME, Organization, Role, printable};
+use crate::name::{Host, MAX_COMMON_NAME, Organization, Role};
 use crate::profile::Profile;
 use crate::serial::{NoRandomness, Serial};
 use crate::validity::{Days, Validity};
@@ -208,8 +209,7 @@ impl Ca {
         Ok((Self::load(&issued.der, key)?, issued))
     }
 
-    /// Takes a CA's certificate (DER) and its key, and proves that the two belong together: the
-    /// key signs something, and the certificate must verify it and carry the very same name.
+    /// Takes a CA's certificate (DER) and its key, which must be the one in the certificate.
     pub fn load(der: &[u8], key: PrivateKey) -> Result<Self, IssueError> {
         let facts = CaFacts::read(der)?;
         let parsed = parse(der)?;

@@ -251,21 +251,6 @@ impl fmt::Display for Role {
     }
 }
 
-/// A name as it may go to a terminal: control characters and the like are escaped, and nothing
-/// that somebody put into a name can move the cursor or hide the rest of the line.
-pub fn printable(name: &str) -> String {
-    let escape = |c: char| {
-        let hidden = c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
-        if hidden {
-            c.escape_default().to_string()
-        } else {
-            c.to_string()
-        }
-    };
-    name.chars().map(escape).collect()
-}
-
 /// What stands in a subject beside the common name (RFC 5280 section 4.1.2.6).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Organization {
@@ -465,15 +450,6 @@ mod tests {
         assert_eq!(
             "a\0".parse::<Role>(),
             Err(RoleError::ZeroByte("a\0".into()))
-        );
-    }
-
-    #[test]
-    fn names_cannot_steer_a_terminal() {
-        assert_eq!(printable("zoë o'brien"), "zoë o'brien");
-        assert_eq!(
-            printable("a\u{1b}[2J\n\u{202e}b"),
-            "a\\u{1b}[2J\\n\\u{202e}b"
         );
     }
 

@@ -49,7 +49,7 @@ impl LockError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Busy { .. } => Some("Wait until it is done, or give it longer".into()),
+            Self::Busy { .. } => Some("Run it again when that one is done".into()),
             Self::Io(error) => error.hint(),
         }
     }
@@ -135,6 +135,13 @@ impl Lock {
             Err((_, Errno::EWOULDBLOCK | Errno::EINTR)) => Ok(None),
             Err((_, errno)) => Err(IoError::new("lock", dir.path(), errno)),
         }
+    }
+}
+
+impl Lock {
+    /// The lock, for somebody who outlives its keeper.
+    pub(crate) fn hand_on(&mut self) -> Self {
+        Self(self.0.take())
     }
 }
 

@@ -299,7 +299,7 @@ struct Begun {
     name: String,
     private: PrivateDir,
     /// Tells other inits that this one is alive: the kernel lets go of it when we die.
-    _alive: Lock,
+    alive: Lock,
 }
 
 impl NewPrivateDir {
@@ -313,7 +313,16 @@ impl NewPrivateDir {
     ///
     /// # Errors
     /// Something has the name by now, or a system call failed; then nothing is left of it.
-    pub fn commit(mut self) -> Result<PrivateDir, PrivateError> {
+    pub fn commit(self) -> Result<PrivateDir, PrivateError> {
+        Ok(self.commit_locked()?.0)
+    }
+
+    /// [`NewPrivateDir::commit`] for more to be done: nobody else can have its lock before that is
+    /// dropped.
+    ///
+    /// # Errors
+    /// Something has the name by now, or a system call failed; then nothing is left of it.
+    pub fn commit_locked(mut self) -> Result<(PrivateDir, Lock), PrivateError> {
         let path = self.parent.path().join(&self.name);
         let dir = self.dir().dir();
         dir.sync()?;
@@ -328,7 +337,8 @@ impl NewPrivateDir {
             let _ = remove_tree(&self.parent, &self.name);
         })?;
         self.is_committed = true;
-        Ok(PrivateDir { dir: committed })
+        let lock = self.begun.alive.hand_on();
+        Ok((PrivateDir { dir: committed }, lock))
     }
 }
 
@@ -364,7 +374,7 @@ fn begin(parent: &Dir, name: &OsStr) -> Result<Begun, PrivateError> {
     Ok(Begun {
         name,
         private: PrivateDir { dir },
-        _alive: alive,
+        alive,
     })
 }
 

@@ -12,6 +12,7 @@ use pgpki_fs::{Installation, PrivateDir};
 use time::OffsetDateTime;
 
 use super::server;
+use crate::Clock;
 use crate::args::Init;
 use crate::exit::{Exit, Failure};
 use crate::passphrase::{self, Passphrase};
@@ -27,8 +28,9 @@ struct Plan {
     is_named_by_machine: bool,
 }
 
-pub(crate) fn run(args: &Init, now: OffsetDateTime) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &Init, clock: Clock) -> Result<Exit, Failure> {
     let plan = plan(args)?;
+    let now = clock();
     let (installation, created) = Installation::prepare(&plan.place.path, plan.place.owner)?;
     let made =
         server::refuse_if_in_use(&installation).and_then(|()| make(&plan, &installation, now));
@@ -99,7 +101,8 @@ fn make(
     let ready = authority.make_ready(&plan.place, installation, now)?;
     // The ledger is open under the name that is about to change.
     drop(authority);
-    let home = staged.commit()?;
+    // Locked until the server's files are published: a rotation would take them for leftovers.
+    let (home, _lock) = staged.commit_locked()?;
     let installed = ready.publish(installation).map_err(Failure::from);
     installed.or_else(|failure| remove(home, failure))
 }

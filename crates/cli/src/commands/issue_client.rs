@@ -5,13 +5,15 @@ use std::io::{self, Read as _, Write};
 use std::path::Path;
 
 use pgpki_authority::ledger::{Place, PlaceKind};
-use pgpki_authority::{Authority, HandOver};
+use pgpki_authority::{Authority, HandOver, OnFailure};
+use pgpki_core::document::printable;
 use pgpki_core::issue::{Holder, Issued};
-use pgpki_core::name::{Role, printable};
+use pgpki_core::name::Role;
 use pgpki_fs::{Owner, Shelf};
 use time::OffsetDateTime;
 
 use super::server;
+use crate::Clock;
 use crate::args::IssueClient;
 use crate::exit::{Exit, Failure};
 use crate::progress::Progress;
@@ -23,9 +25,10 @@ const MAX_LIST: u64 = 64 << 20;
 /// With more roles than this the report counts them, instead of filling the screen.
 const LISTED: usize = 50;
 
-pub(crate) fn run(args: &IssueClient, now: OffsetDateTime) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &IssueClient, clock: Clock) -> Result<Exit, Failure> {
     let roles = roles(args)?;
     let mut authority = args.home.open_alone()?;
+    let now = clock();
     let out = pgpki_fs::canonical(&args.out)?;
     let algorithm = args.key_algorithm.unwrap_or(authority.settings().algorithm);
     let places: Vec<Place> = roles
@@ -42,7 +45,9 @@ pub(crate) fn run(args: &IssueClient, now: OffsetDateTime) -> Result<Exit, Failu
     let others = still_valid(&authority, &roles, now)?;
     let (shelf, created) = Shelf::prepare(&out)?;
     let progress = Progress::new(Some(places.len()));
-    let done = authority.hand_over(&places, &shelf, now, &|made| progress.add(made));
+    let done = authority.hand_over(&places, &shelf, OnFailure::Stop, now, &|made| {
+        progress.add(made)
+    });
     drop(progress);
     drop(shelf);
     let done = server::undo(done.map_err(Failure::from), created)?;
@@ -186,7 +191,7 @@ fn report(
 fn failures(done: HandOver) -> Result<Exit, Failure> {
     let something_done = !done.done.is_empty();
     let more = done.failed.len().saturating_sub(1);
-    let failure = match (done.failed.into_iter().next(), done.not_settled) {
+    let failure = match (done.failed.into_iter().next(), done.stopped) {
         (None, None) => return Ok(Exit::Done),
         (None, Some(error)) => error.into(),
         (Some((place, error)), _) => {

@@ -4,21 +4,23 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use pgpki_authority::ledger::{Place, PlaceKind};
-use pgpki_authority::{Authority, Installed};
+use pgpki_authority::{Authority, HandOver, Installed, OnFailure};
 use pgpki_core::issue::{Holder, Issued};
 use pgpki_fs::{Installation, Owner, Shelf};
 use time::OffsetDateTime;
 
 use super::server;
+use crate::Clock;
 use crate::args::IssueServer;
 use crate::exit::{Exit, Failure};
 use crate::show::{self, STRONG};
 
-pub(crate) fn run(args: &IssueServer, now: OffsetDateTime) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &IssueServer, clock: Clock) -> Result<Exit, Failure> {
     let hosts = server::hosts(&args.hosts)?;
     let holder = Holder::Server(hosts.clone());
     holder.common_name()?;
     let mut authority = args.home.open_alone()?;
+    let now = clock();
     let algorithm = args.key_algorithm.unwrap_or(authority.settings().algorithm);
     let place = |path: &Path, kind, owner| {
         Ok::<_, Failure>(Place {
@@ -78,17 +80,25 @@ fn hand_over(
     let (shelf, created) = Shelf::prepare(above)?;
     let folders = std::slice::from_ref(place);
     let done = authority
-        .hand_over(folders, &shelf, now, &|_| {})
+        .hand_over(folders, &shelf, OnFailure::Stop, now, &|_| {})
         .map_err(Failure::from)
-        .and_then(
-            |done| match (done.done.into_iter().next(), done.failed.into_iter().next()) {
-                (Some((_, issued)), _) => Ok(issued),
-                (None, Some((_, error))) => Err(error.into()),
-                (None, None) => unreachable!("one folder was asked for"),
-            },
-        );
+        .and_then(only);
     drop(shelf);
     server::undo(done, created)
+}
+
+/// What became of the one folder.
+fn only(done: HandOver) -> Result<Issued, Failure> {
+    for left in &done.left {
+        // Nothing can be done about a closed standard error.
+        let _ = writeln!(io::stderr(), "pgpki: left as it is: {left}");
+    }
+    let failed = done.failed.into_iter().map(|(_, error)| error).next();
+    match (failed.or(done.stopped), done.done.into_iter().next()) {
+        (Some(error), _) => Err(error.into()),
+        (None, Some((_, issued))) => Ok(issued),
+        (None, None) => unreachable!("one folder was asked for"),
+    }
 }
 
 fn report(

@@ -6,19 +6,21 @@ use std::sync::Arc;
 use pgpki_authority::ledger::{KnownPlace, Place};
 use pgpki_authority::rotation::{Holds, IssuingProblem, Plan, Report, Request, Seen};
 use pgpki_authority::{Authority, DeliverError};
+use pgpki_core::document::printable;
 use pgpki_core::due::Within;
 use pgpki_core::issue::Issued;
-use pgpki_core::name::printable;
 use serde::Serialize;
 use time::OffsetDateTime;
 
+use crate::Clock;
 use crate::args::Rotate;
 use crate::exit::{Exit, Failure};
+use crate::json;
 use crate::passphrase;
 use crate::progress::Progress;
 use crate::show::{self, BAD, GOOD, STRONG, WARNING};
 
-pub(crate) fn run(args: &Rotate, now: OffsetDateTime) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &Rotate, clock: Clock) -> Result<Exit, Failure> {
     let passphrase = args
         .root_passphrase_file
         .as_deref()
@@ -30,33 +32,54 @@ pub(crate) fn run(args: &Rotate, now: OffsetDateTime) -> Result<Exit, Failure> {
         root_passphrase: passphrase.as_ref().map(|bytes| bytes.as_slice()),
     };
     if args.dry_run {
-        return dry_run(args, &request, now);
+        return dry_run(args, &request, clock());
     }
     let mut authority = args.home.open_alone()?;
+    let now = clock();
     let progress = Progress::new(None);
     let report = authority.rotate(&request, now, &|made| progress.add(made))?;
     drop(progress);
     let outcome = Outcome::of(&report, &authority)?;
-    let mut out = anstream::stdout().lock();
-    if args.json {
-        serde_json::to_writer_pretty(&mut out, &outcome)?;
-        writeln!(out)?;
-    } else {
-        print(&outcome, &authority, &request, &mut out)?;
+    match args.json {
+        true => json::report(&outcome)?,
+        false => print(
+            &outcome,
+            &authority,
+            &request,
+            now,
+            &mut anstream::stdout().lock(),
+        )?,
     }
     Ok(outcome.exit())
+}
+
+fn is_wrong_passphrase(report: &Report) -> bool {
+    use pgpki_authority::{AuthorityError, CaStoreError};
+    use pgpki_core::key::KeyError;
+    matches!(
+        &report.issuing_problem,
+        Some(IssuingProblem::Failed(AuthorityError::Ca(
+            CaStoreError::Key {
+                source: KeyError::WrongPassphrase,
+                ..
+            }
+        )))
+    )
 }
 
 fn dry_run(args: &Rotate, request: &Request<'_>, now: OffsetDateTime) -> Result<Exit, Failure> {
     let authority = args.home.open()?;
     let plan = authority.plan(request, now)?;
     let outcome = Outcome::of_plan(&plan, &authority)?;
-    let mut out = anstream::stdout().lock();
-    if args.json {
-        serde_json::to_writer_pretty(&mut out, &outcome)?;
-        writeln!(out)?;
-    } else {
-        print(&outcome, &authority, request, &mut out)?;
+    match args.json {
+        true => json::report(&outcome)?,
+        false => print(
+            &outcome,
+            &authority,
+            request,
+            now,
+            &mut anstream::stdout().lock(),
+        )?,
     }
     Ok(outcome.exit())
 }
@@ -76,6 +99,8 @@ struct Line {
     not_after: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     generation: Option<u32>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    cut_to_issuer: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -97,6 +122,11 @@ struct Outcome {
     swept: usize,
     /// What could not be removed or moved, and why.
     left: Vec<String>,
+    /// Why a delivery ended early, or may not survive a power cut.
+    stopped: Vec<String>,
+    /// Whether the passphrase that was given does not open the root key.
+    #[serde(skip)]
+    is_wrong_passphrase: bool,
 }
 
 impl Outcome {
@@ -126,6 +156,8 @@ impl Outcome {
             places: renewed.chain(waiting).chain(gone).chain(failed).collect(),
             swept: report.swept,
             left: report.left.clone(),
+            stopped: report.stopped.iter().map(ToString::to_string).collect(),
+            is_wrong_passphrase: is_wrong_passphrase(report),
         })
     }
 
@@ -153,26 +185,34 @@ impl Outcome {
             places: renew.chain(waiting).chain(gone).chain(failed).collect(),
             swept: 0,
             left: Vec::new(),
+            stopped: Vec::new(),
+            is_wrong_passphrase: false,
         })
     }
 
-    /// 5 says that nothing has changed: where something was renewed, what is left to do is due.
+    /// 4 and 5 say that nothing has changed: where something was renewed, what is left to do is
+    /// due. A folder that was moved away, or changed, is as somebody wanted it.
     fn exit(&self) -> Exit {
         let is = |outcome| self.places.iter().any(|line| line.outcome == outcome);
-        let failed = is("failed") || self.issuing_ca == "failed";
         let something_done = is("renewed") || self.issuing_ca == "renewed";
-        if failed && !something_done {
-            Exit::Failed
-        } else if failed || self.issuing_ca == "passphrase-needed" {
-            Exit::Findings
-        } else {
-            Exit::Done
+        let failed = is("failed") || self.issuing_ca == "failed" || !self.stopped.is_empty();
+        let unfinished = is("waiting") || self.issuing_ca == "passphrase-needed";
+        match (failed, something_done) {
+            (true, false) if self.is_wrong_passphrase && !is("failed") => Exit::BadInput,
+            (true, false) => Exit::Failed,
+            (true, true) => Exit::Findings,
+            (false, _) if unfinished => Exit::Findings,
+            (false, _) => Exit::Done,
         }
     }
 
     fn is_quiet(&self) -> bool {
         let nothing_issued = matches!(self.issuing_ca, "not-due");
-        nothing_issued && self.places.is_empty() && self.swept == 0 && self.left.is_empty()
+        nothing_issued
+            && self.places.is_empty()
+            && self.swept == 0
+            && self.left.is_empty()
+            && self.stopped.is_empty()
     }
 }
 
@@ -187,6 +227,7 @@ impl Line {
             serial: None,
             not_after: None,
             generation: None,
+            cut_to_issuer: false,
             reason: None,
             hint: None,
         }
@@ -197,6 +238,7 @@ impl Line {
             serial: Some(issued.serial.to_string()),
             not_after: Some(show::rfc3339(issued.validity.not_after)),
             generation,
+            cut_to_issuer: issued.cut_to_issuer,
             ..Self::new("renewed", place)
         }
     }
@@ -218,9 +260,12 @@ impl Line {
     }
 
     fn gone(seen: &Seen) -> Self {
-        match seen.holds {
-            Holds::Nothing => Self::known("moved-away", &seen.known),
-            _ => Self::known("changed", &seen.known),
+        match &seen.holds {
+            Holds::Foreign(why) => Self {
+                reason: why.clone(),
+                ..Self::known("changed", &seen.known)
+            },
+            _ => Self::known("moved-away", &seen.known),
         }
     }
 }
@@ -229,12 +274,13 @@ fn print(
     outcome: &Outcome,
     authority: &Authority,
     request: &Request<'_>,
+    now: OffsetDateTime,
     out: &mut impl Write,
 ) -> Result<(), Failure> {
     if outcome.is_quiet() {
         // cron mails whatever is printed, and there is nothing to tell.
         if io::stdout().is_terminal() || outcome.dry_run {
-            nothing_due(authority, request, out)?;
+            nothing_due(authority, request, now, out)?;
         }
         return Ok(());
     }
@@ -251,6 +297,9 @@ fn print(
     }
     for left in &outcome.left {
         writeln!(out, "{WARNING}left{WARNING:#}  {}", printable(left))?;
+    }
+    for stopped in &outcome.stopped {
+        writeln!(out, "{BAD}stopped{BAD:#}  {}", printable(stopped))?;
     }
     let is_installed = |line: &&Line| line.generation.is_some();
     if outcome.places.iter().any(|line| is_installed(&line)) {
@@ -295,13 +344,17 @@ fn place(line: &Line, out: &mut impl Write) -> io::Result<()> {
     let end = day(line.not_after.as_deref().unwrap_or("never"));
     match line.outcome {
         "renewed" => {
+            let cut = match line.cut_to_issuer {
+                true => ", when the CA that signed it ends",
+                false => "",
+            };
             let generation = line
                 .generation
                 .map(|n| format!("/current -> g{n:04}"))
                 .unwrap_or_default();
             writeln!(
                 out,
-                "{GOOD}renewed{GOOD:#}  {profile} {STRONG}{name}{STRONG:#}  until {end}  {path}{generation}"
+                "{GOOD}renewed{GOOD:#}  {profile} {STRONG}{name}{STRONG:#}  until {end}{cut}  {path}{generation}"
             )
         }
         "would-renew" => writeln!(
@@ -316,10 +369,16 @@ fn place(line: &Line, out: &mut impl Write) -> io::Result<()> {
             out,
             "{WARNING}moved away{WARNING:#}  {profile} {STRONG}{name}{STRONG:#}  ends {end}; {path} is not there any more: issue another one where it is needed"
         ),
-        "changed" => writeln!(
-            out,
-            "{WARNING}left alone{WARNING:#}  {profile} {STRONG}{name}{STRONG:#}  {path} does not hold the certificate that was put there"
-        ),
+        "changed" => {
+            let why = match &line.reason {
+                Some(reason) => format!(": {}", printable(reason)),
+                None => " does not hold the certificate that was put there".to_owned(),
+            };
+            writeln!(
+                out,
+                "{WARNING}left alone{WARNING:#}  {profile} {STRONG}{name}{STRONG:#}  ends {end}  {path}{why}"
+            )
+        }
         _ => {
             let reason = printable(line.reason.as_deref().unwrap_or_default());
             writeln!(
@@ -337,12 +396,15 @@ fn place(line: &Line, out: &mut impl Write) -> io::Result<()> {
 fn nothing_due(
     authority: &Authority,
     request: &Request<'_>,
+    now: OffsetDateTime,
     out: &mut impl Write,
 ) -> Result<(), Failure> {
     let places = authority.ledger().places()?;
     let next = places
         .iter()
         .map(|known| (known, request.within.due_from(known.validity)))
+        // What is gone was due before, and is no longer anybody's concern.
+        .filter(|(_, due)| *due > now)
         .min_by_key(|(_, due)| *due);
     match next {
         Some((known, due)) => writeln!(

@@ -1,7 +1,7 @@
 //! Folders that people have moved, changed, or put things into.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 
 use serde_json::Value;
@@ -123,4 +123,60 @@ fn names(dir: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+#[test]
+fn one_folder_that_cannot_be_renewed_does_not_keep_the_others() {
+    let scene = authority::new();
+    scene.pgpki("issue-client alice bob carol --out clients");
+    // Others could have put the folder of a stranger here.
+    let shelf = scene.path("clients");
+    std::fs::set_permissions(&shelf, PermissionsExt::from_mode(0o775)).unwrap();
+    for part in [
+        "bob",
+        "bob/postgresql.crt",
+        "bob/postgresql.key",
+        "bob/root.crt",
+    ] {
+        chown(shelf.join(part), Some(65534), Some(65534)).unwrap();
+    }
+    let before = std::fs::read(shelf.join("bob/postgresql.crt")).unwrap();
+    let output = scene.command(["rotate", "--force"]).output().unwrap();
+    let report = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{report}");
+    for renewed in ["client alice", "client carol", "server localhost"] {
+        assert!(report.contains(&format!("renewed  {renewed}")), "{report}");
+    }
+    assert!(report.contains("chmod go-w"), "{report}");
+    assert_eq!(
+        std::fs::read(shelf.join("bob/postgresql.crt")).unwrap(),
+        before
+    );
+
+    // What the hint says helps, and the folder stays bob's.
+    std::fs::set_permissions(&shelf, PermissionsExt::from_mode(0o755)).unwrap();
+    scene.pgpki("rotate --force");
+    assert_eq!(
+        std::fs::metadata(shelf.join("bob/postgresql.key"))
+            .unwrap()
+            .uid(),
+        65534
+    );
+}
+
+#[test]
+fn an_installation_does_not_become_a_folder() {
+    let scene = authority::new();
+    let current = std::fs::read_link(scene.tls().join("current")).unwrap();
+    let error = scene.fails(3, "issue-server localhost 127.0.0.1 --out tls");
+    assert!(error.contains("installation"), "{error}");
+    assert_eq!(
+        std::fs::read_link(scene.tls().join("current")).unwrap(),
+        current
+    );
+    let error = scene.fails(
+        3,
+        &format!("issue-server other --install {}", scene.tls().display()),
+    );
+    assert!(error.contains("localhost"), "{error}");
 }

@@ -68,7 +68,7 @@ pub(crate) fn findings_for(
             Item::Key(facts) => findings.extend(key_findings(facts)),
             Item::Request(facts) => findings.extend(request_findings(facts)),
             Item::Crl(facts) => {
-                findings.extend(crl_findings(facts, now));
+                findings.extend(crl_findings(facts));
                 if is_needed(facts) {
                     findings.extend(lapse(facts, now, within));
                 }
@@ -248,43 +248,42 @@ fn other_block(label: &str) -> Option<Finding> {
     }
 }
 
-/// An end that has come, or is near.
+/// A beginning that has not come, or an end that has, or is near.
 fn lapse(crl: &CrlFacts, now: OffsetDateTime, within: Within) -> Option<Finding> {
     let issuer = &crl.issuer;
+    let begins = moment(crl.this_update);
+    if now < crl.this_update {
+        return Some(Finding::error(
+            "crl-not-yet-valid",
+            format!("the CRL of {issuer} counts only from {begins}"),
+            "Compare the clocks of this machine and of the CA.",
+        ));
+    }
     let not_after = crl.next_update?;
     let validity = Validity {
         not_before: crl.this_update,
         not_after,
     };
+    let ends = moment(not_after);
     match Phase::at(validity, within, now) {
         Phase::Expired => Some(Finding::error(
             "crl-expired",
-            format!("the CRL of {issuer} lapsed on {}", moment(not_after)),
+            format!("the CRL of {issuer} lapsed on {ends}"),
             "PostgreSQL refuses everybody who presents a certificate until a newer one is \
              there: make one now.",
         )),
         Phase::Due => Some(Finding::warning(
             "crl-due",
-            format!("the CRL of {issuer} lapses on {}", moment(not_after)),
+            format!("the CRL of {issuer} lapses on {ends}"),
             "Make a newer one in time: after that, everybody is refused.",
         )),
         Phase::NotYetValid | Phase::Valid => None,
     }
 }
 
-fn crl_findings(crl: &CrlFacts, now: OffsetDateTime) -> Vec<Finding> {
+fn crl_findings(crl: &CrlFacts) -> Vec<Finding> {
     let mut findings = Vec::new();
     let issuer = &crl.issuer;
-    if now < crl.this_update {
-        findings.push(Finding::error(
-            "crl-not-yet-valid",
-            format!(
-                "the CRL of {issuer} counts only from {}",
-                moment(crl.this_update)
-            ),
-            "Compare the clocks of this machine and of the CA.",
-        ));
-    }
     if crl.has_distribution_point {
         findings.push(Finding::error(
             "crl-distribution-point",

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use pgpki_authority::Authority;
 use pgpki_authority::ledger::{Certificate, Count};
+use pgpki_core::document::printable;
 use pgpki_core::due::{Phase, Within};
 use pgpki_core::finding::{Finding, Severity};
-use pgpki_core::name::printable;
 use pgpki_core::profile::Profile;
 use serde::Serialize;
 use serde::ser::{SerializeSeq as _, Serializer as _};
@@ -16,6 +16,7 @@ use time::{Duration, OffsetDateTime};
 use super::findings::{self, FindingJson};
 use crate::args::Inspect;
 use crate::exit::{Exit, Failure};
+use crate::json;
 use crate::show::{self, FAINT, STRONG};
 
 /// How many certificates the first screen shows.
@@ -35,19 +36,25 @@ pub(super) fn run(args: &Inspect, now: OffsetDateTime) -> Result<Exit, Failure> 
     let mut findings = findings(&urgent, &counts, now);
     let installed = authority.ledger().expired_installations(now)?;
     findings.extend(installed.iter().map(expired_installation));
+    if args.json {
+        let mut out = json::stdout();
+        report(
+            &authority, &urgent, &counts, &findings, args.all, now, &mut out,
+        )?;
+        out.flush()?;
+        return Ok(findings::exit(&findings));
+    }
     // Without a buffer every certificate of `--all` would be a system call of its own.
     let mut out = io::BufWriter::new(anstream::stdout().lock());
-    match (args.json, args.all) {
-        (false, false) => screen(&authority, &urgent, &counts, now, &mut out)?,
-        (false, true) => {
-            heading(&mut out)?;
-            for_each(&authority, |certificate| {
-                Ok(line(certificate, now, &mut out)?)
-            })?;
-        }
-        (true, all) => json(&authority, &urgent, &counts, &findings, all, now, &mut out)?,
+    if args.all {
+        heading(&mut out)?;
+        for_each(&authority, |certificate| {
+            Ok(line(certificate, now, &mut out)?)
+        })?;
+    } else {
+        screen(&authority, &urgent, &counts, now, &mut out)?;
     }
-    if !args.json && !findings.is_empty() {
+    if !findings.is_empty() {
         writeln!(out)?;
         findings::print(&findings, &mut out)?;
     }
@@ -112,7 +119,7 @@ fn screen(
 fn heading(out: &mut impl Write) -> io::Result<()> {
     writeln!(
         out,
-        "{FAINT}  days              until       kind     status    {:<32}  name{FAINT:#}",
+        "{FAINT}  days              until       kind     status         {:<32}  name{FAINT:#}",
         "serial"
     )
 }
@@ -130,7 +137,7 @@ fn line(certificate: &Certificate, now: OffsetDateTime, out: &mut impl Write) ->
     } = certificate;
     writeln!(
         out,
-        "{days:>6}  {style}{bar}{style:#}  {until}  {:<7}  {status:<8}  {serial}  {}{}",
+        "{days:>6}  {style}{bar}{style:#}  {until}  {:<7}  {status:<13}  {serial}  {}{}",
         profile.as_str(),
         names(certificate),
         place(certificate)
@@ -288,7 +295,7 @@ struct CountJson {
 
 /// The whole report in JSON, written as it is read: the list of certificates may be of any length.
 #[allow(clippy::too_many_arguments)]
-fn json(
+fn report(
     authority: &Authority,
     urgent: &[Certificate],
     counts: &[Count],
@@ -309,13 +316,13 @@ fn json(
         .collect();
     let findings: Vec<FindingJson<'_>> = findings::to_json(findings);
     write!(out, "{{\"version\":1,\"home\":")?;
-    serde_json::to_writer(&mut *out, &authority.home().to_string_lossy())?;
+    json::write(&authority.home().to_string_lossy(), out)?;
     write!(out, ",\"counts\":")?;
-    serde_json::to_writer(&mut *out, &counts)?;
+    json::write(&counts, out)?;
     write!(out, ",\"findings\":")?;
-    serde_json::to_writer(&mut *out, &findings)?;
+    json::write(&findings, out)?;
     write!(out, ",\"certificates\":")?;
-    let mut serializer = serde_json::Serializer::new(&mut *out);
+    let mut serializer = json::serializer(&mut *out);
     let mut list = serializer.serialize_seq(None)?;
     match all {
         false => {

@@ -3,6 +3,7 @@
 mod json;
 mod text;
 
+use std::ffi::OsString;
 use std::fs::{self, Metadata};
 use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -68,10 +69,10 @@ pub(super) fn run(args: &Inspect, target: &Path, now: OffsetDateTime) -> Result<
         Ok(metadata) if metadata.is_dir() => folder(target, passphrase.as_ref(), now)?,
         _ => file(target, passphrase.as_ref(), now)?,
     };
-    let mut out = anstream::stdout().lock();
     if args.json {
-        json::write(target, &look, now, &mut out)?;
+        json::write(target, &look, now)?;
     } else {
+        let mut out = anstream::stdout().lock();
         text::write(&look, now, &mut out)?;
         let all: Vec<Finding> = look.findings.iter().map(Found::named).collect();
         if !all.is_empty() {
@@ -150,8 +151,9 @@ fn folder(
     let path = if current.is_dir() { &current } else { path };
     let mut members = Vec::new();
     let mut findings = Vec::new();
-    for name in names(path)? {
-        match read(&path.join(&name), passphrase) {
+    for file in names(path)? {
+        let name = file.to_string_lossy().into_owned();
+        match read(&path.join(&file), passphrase) {
             Ok(document) => members.push((name, Some(document))),
             Err(why) => {
                 findings.push(unreadable(&name, &why));
@@ -202,10 +204,17 @@ fn instead(folder: &Path) -> String {
         let home = folder.display();
         return format!("It is the home of an authority: pgpki inspect --home {home}");
     }
+    if folder.join("current").is_symlink() {
+        return "It is an installation whose `current` leads nowhere, so PostgreSQL finds nothing: \
+                pgpki rotate"
+            .to_owned();
+    }
     let folders = fs::read_dir(folder).into_iter().flatten().flatten();
-    let credential = folders
-        .map(|entry| entry.path())
-        .find(|path| path.join("postgresql.crt").is_file());
+    let credential = folders.map(|entry| entry.path()).find(|path| {
+        ["postgresql.crt", "server.crt", "current/server.crt"]
+            .iter()
+            .any(|file| path.join(file).is_file())
+    });
     match credential {
         Some(folder) => format!(
             "Name one of the folders in it, such as {}",
@@ -216,7 +225,7 @@ fn instead(folder: &Path) -> String {
 }
 
 /// The names of the files that are worth a look, sorted.
-fn names(folder: &Path) -> Result<Vec<String>, Failure> {
+fn names(folder: &Path) -> Result<Vec<OsString>, Failure> {
     let cannot_list = |error: std::io::Error| {
         Failure::new(
             Exit::Failed,
@@ -229,8 +238,8 @@ fn names(folder: &Path) -> Result<Vec<String>, Failure> {
         let ending = name.extension().and_then(|ending| ending.to_str());
         let is_known =
             ending.is_some_and(|ending| ENDINGS.contains(&ending.to_lowercase().as_str()));
-        if let (true, Some(name)) = (is_known, name.to_str()) {
-            names.push(name.to_owned());
+        if is_known {
+            names.push(name.into_os_string());
         }
         if names.len() > MAX_FILES {
             let message = format!("{} holds more than {MAX_FILES} files", folder.display());

@@ -1,6 +1,5 @@
 //! The report of a file or folder in JSON, as `docs/json.md` has it.
 
-use std::io::Write;
 use std::path::Path;
 
 use pgpki_core::document::{
@@ -90,12 +89,7 @@ struct FindingJson<'a> {
     hint: &'a str,
 }
 
-pub(super) fn write(
-    target: &Path,
-    look: &Look,
-    now: OffsetDateTime,
-    out: &mut impl Write,
-) -> Result<(), Failure> {
+pub(super) fn write(target: &Path, look: &Look, now: OffsetDateTime) -> Result<(), Failure> {
     let mut report = Report {
         version: 1,
         target: target.to_string_lossy().into_owned(),
@@ -113,9 +107,7 @@ pub(super) fn write(
             report.add(name, item, look, now);
         }
     }
-    serde_json::to_writer_pretty(&mut *out, &report)?;
-    writeln!(out)?;
-    Ok(())
+    crate::json::report(&report)
 }
 
 impl<'a> Report<'a> {
