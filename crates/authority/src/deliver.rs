@@ -31,6 +31,10 @@ pub(crate) const KEPT_GENERATIONS: usize = 3;
 /// the file system for each batch; at some 3 KiB a credential a batch takes about 30 MB of memory.
 const BATCH: usize = 10_000;
 
+/// Up to this many folders are synced one by one: their files take a few milliseconds, while a
+/// sync of the file system would wait for everything that a database beside them has written.
+const FEW: usize = 32;
+
 /// Why a credential could not be issued or put in its place.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -306,7 +310,7 @@ impl Authority {
 
         let mut lost = Vec::new();
         let staged = stage(&work, run, result, &mut lost);
-        let synced = staged.and_then(|(work, staged)| Ok((work, sync_all(staged)?)));
+        let synced = staged.and_then(|(work, staged)| Ok((work, sync(staged)?)));
         let (work, synced) = synced.inspect_err(|_| {
             let all: Vec<_> = work.iter().map(|(c, target)| target.before(c)).collect();
             // If this fails as well, the next rotation sees that others are there.
@@ -459,6 +463,14 @@ fn stage<'a, 'b>(
         }
     }
     Ok(written)
+}
+
+/// Waits until the files are on disk, a few by themselves and many with their whole file system.
+fn sync(staged: Vec<Staged>) -> Result<Vec<Synced>, StageError> {
+    match staged.len() > FEW {
+        true => sync_all(staged),
+        false => staged.into_iter().map(Staged::sync).collect(),
+    }
 }
 
 /// Removes the oldest former generations of the folders that have some.

@@ -123,7 +123,13 @@ fn killed_two_hundred_times_and_the_server_goes_on() {
         // The moment itself is what is tested: there is no condition to wait for.
         sleep(delay);
         process.kill().unwrap();
-        killed += u64::from(!process.wait().unwrap().success());
+        let was_killed = !process.wait().unwrap().success();
+        killed += u64::from(was_killed);
+        // The machine is shared: a run takes longer at one time than at another.
+        whole = match was_killed {
+            true => whole.mul_f64(1.05),
+            false => whole.mul_f64(0.9),
+        };
         let context = format!("seed {SEED:#x}, kill {kill}, after {delay:?}");
         eprint!("{context}\r");
         check_files(&dir);
