@@ -60,5 +60,17 @@ fn fill(home: &Path, from: u32, to: u32) -> Result<(), Failure> {
             params![from, to, CERTIFICATE],
         )
         .map_err(said)?;
+    // Each of them in a folder, as issue-client leaves it: the listing names the place.
+    transaction
+        .execute(
+            "INSERT INTO places
+             (path, kind, profile, common_name, hosts, algorithm, uid, gid, serial)
+             SELECT '/srv/hand-over/' || common_name, 'folder', profile, common_name, '', 'p256',
+                    0, 0, serial
+             FROM certificates
+             WHERE profile = 'client' AND serial NOT IN (SELECT serial FROM places)",
+            [],
+        )
+        .map_err(said)?;
     transaction.commit().map_err(said)
 }
