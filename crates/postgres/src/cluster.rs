@@ -1,0 +1,1 @@
+//! Finds a cluster: its files, its version, its process, its settings.

@@ -1,0 +1,1 @@
+//! `postgresql.conf` as text.
