@@ -259,10 +259,7 @@ impl Authority {
             (Profile::Issuing, issuing.facts().clone()),
         ];
         for (profile, ca) in &cas {
-            let is_known = self
-                .ledger
-                .has_issued(ca.serial, *profile, &ca.common_name)?;
-            if !is_known || !self.ledger.has_crl(ca.serial)? {
+            if !self.ledger.knows_ca(ca.serial, *profile, &ca.common_name)? {
                 return Err(self.inconsistent("ledger.db does not know the CA", &ca.common_name));
             }
         }

@@ -203,15 +203,13 @@ impl Ledger {
     /// Opens a ledger. Reading it writes nothing.
     pub(crate) fn open(path: &Path) -> Result<Self, LedgerError> {
         let ledger = Self::connect(path)?;
-        let (application_id, layout): (i32, i32) = ledger
-            .connection
-            .query_row(
-                "SELECT application_id, user_version
-                 FROM pragma_application_id, pragma_user_version",
-                [],
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )
-            .map_err(ledger.at())?;
+        let number = |pragma| {
+            ledger
+                .connection
+                .pragma_query_value(None, pragma, |row| row.get::<_, i32>(0))
+                .map_err(ledger.at())
+        };
+        let (application_id, layout) = (number("application_id")?, number("user_version")?);
         if application_id != APPLICATION_ID {
             return Err(LedgerError::NotALedger { path: path.into() });
         }
@@ -370,11 +368,21 @@ impl Ledger {
             .map_err(self.at())
     }
 
-    /// Whether there is a CRL of the CA with this serial number.
-    pub(crate) fn has_crl(&self, ca: Serial) -> Result<bool, LedgerError> {
+    /// Whether this authority has recorded the CA with this serial number and name, and a CRL of it.
+    pub(crate) fn knows_ca(
+        &self,
+        serial: Serial,
+        profile: Profile,
+        common_name: &str,
+    ) -> Result<bool, LedgerError> {
         self.connection
-            .prepare_cached("SELECT 1 FROM crls WHERE ca = ?1")
-            .and_then(|mut statement| statement.exists([ca.as_bytes()]))
+            .prepare_cached(
+                "SELECT 1 FROM crls JOIN certificates ON serial = ca
+                 WHERE ca = ?1 AND profile = ?2 AND common_name = ?3",
+            )
+            .and_then(|mut statement| {
+                statement.exists(params![serial.as_bytes(), profile.as_str(), common_name])
+            })
             .map_err(self.at())
     }
 
