@@ -197,12 +197,16 @@ impl Authority {
             let path = path.join(ledger::FILE);
             return Err(LedgerError::Missing { path }.into());
         }
+        let ledger = Ledger::open(&path.join(ledger::FILE))?;
+        if lock.is_some() {
+            ledger.read_at_once()?;
+        }
         Ok(Self {
             home: path.to_owned(),
             settings,
-            ledger: Ledger::open(&path.join(ledger::FILE))?,
-            root: CaStore::open(&path.join(ROOT))?,
-            issuing: CaStore::open(&path.join(ISSUING))?,
+            ledger,
+            root: CaStore::open(&home, ROOT)?,
+            issuing: CaStore::open(&home, ISSUING)?,
             _lock: lock,
         })
     }

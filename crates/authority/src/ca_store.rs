@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use pgpki_core::issue::{Ca, IssueError};
 use pgpki_core::key::{KeyError, PrivateKey};
 use pgpki_fs::{
-    Installation, InstallationError, NewFile, Owner, ReadError, StageError, Swept, Synced,
+    Installation, InstallationError, NewFile, Owner, PrivateDir, ReadError, StageError, Swept,
+    Synced,
 };
 use zeroize::Zeroizing;
 
@@ -65,8 +66,8 @@ impl CaStore {
         Ok(Self { installation })
     }
 
-    pub(crate) fn open(path: &Path) -> Result<Self, CaStoreError> {
-        let installation = Installation::open(path, Owner::caller())?;
+    pub(crate) fn open(home: &PrivateDir, name: &str) -> Result<Self, CaStoreError> {
+        let installation = Installation::open_in(home, name)?;
         Ok(Self { installation })
     }
 

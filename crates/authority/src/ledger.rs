@@ -241,6 +241,12 @@ impl Ledger {
         })
     }
 
+    /// Makes all that is read from here to the first change one transaction, which saves locking the file for each
+    /// query. For whoever holds the home's lock: nobody else would change anything meanwhile.
+    pub(crate) fn read_at_once(&self) -> Result<(), LedgerError> {
+        self.connection.execute_batch("BEGIN").map_err(self.at())
+    }
+
     fn at(&self) -> impl Fn(rusqlite::Error) -> LedgerError + '_ {
         |source| failed(&self.path, source)
     }
@@ -250,6 +256,9 @@ impl Ledger {
         act: impl FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, LedgerError> {
         let result = (|| {
+            if !self.connection.is_autocommit() {
+                self.connection.execute_batch("COMMIT")?;
+            }
             let transaction = self
                 .connection
                 .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;

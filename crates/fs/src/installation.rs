@@ -14,7 +14,9 @@ use crate::removal::{self, Contents, remove_dir_of_files};
 use crate::staging::{Place, StageError, stage};
 use crate::temporary::{fresh, is_fresh};
 use crate::walk::{self, check_private};
-use crate::{Created, Kind, NewFile, Owner, Pruned, ReadError, Staged, Swept, Synced, WalkError};
+use crate::{
+    Created, Kind, NewFile, Owner, PrivateDir, Pruned, ReadError, Staged, Swept, Synced, WalkError,
+};
 
 const CURRENT: &str = "current";
 const NEW_FILES: &str = ".new-";
@@ -127,6 +129,20 @@ impl Installation {
     /// The directory is missing, belongs to somebody else, or is open to others.
     pub fn open(path: &Path, owner: Owner) -> Result<Self, InstallationError> {
         let dir = walk::open_path(path)?;
+        check_private(&dir, owner)?;
+        Ok(Self::new(dir, owner))
+    }
+
+    /// Opens an existing installation of the caller's within a private directory.
+    ///
+    /// # Errors
+    /// The directory is missing, belongs to somebody else, or is open to others.
+    pub fn open_in(parent: &PrivateDir, name: &str) -> Result<Self, InstallationError> {
+        let owner = Owner::caller();
+        let dir = parent.dir().open_dir(name)?.ok_or_else(|| {
+            let path = parent.path().join(name);
+            IoError::new("open", &path, Errno::ENOENT)
+        })?;
         check_private(&dir, owner)?;
         Ok(Self::new(dir, owner))
     }
