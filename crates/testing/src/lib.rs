@@ -14,6 +14,7 @@ mod judges;
 mod owner;
 mod programs;
 mod scene;
+mod versions;
 
 pub use awaiting::{await_that, holds_within};
 pub use cluster::{Cluster, ClusterBuilder, Shutdown, quote_identifier, quote_literal};

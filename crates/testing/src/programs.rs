@@ -2,31 +2,35 @@
 
 use std::env;
 use std::ffi::OsStr;
+use std::fmt::{self, Display};
 use std::fs;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-/// Names a folder that holds the server's programs, ahead of every other place.
-const OVERRIDE: &str = "PGPKI_TEST_PG_BINDIR";
 
 /// Where Debian and its derivatives keep the programs, one folder per major version, off `PATH`.
 const DEBIAN: &str = "/usr/lib/postgresql";
 
 /// The programs of one PostgreSQL server version.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerPrograms {
     folder: PathBuf,
     major: u32,
 }
 
 impl ServerPrograms {
+    /// The environment variable that names a folder with the server's programs, ahead of every other
+    /// place. A run with it is about that server alone.
+    pub const BINDIR_VARIABLE: &str = "PGPKI_TEST_PG_BINDIR";
+
     /// Looks in `$PGPKI_TEST_PG_BINDIR`, in Debian's folders (the newest version first), where
     /// `pg_config` says, and in `PATH`. The error says what to install.
     pub fn find() -> Result<Self, String> {
-        if let Some(folder) = env::var_os(OVERRIDE) {
+        if let Some(folder) = env::var_os(Self::BINDIR_VARIABLE) {
             return Self::in_folder(Path::new(&folder)).ok_or_else(|| {
                 format!(
-                    "{OVERRIDE} is {}, which holds no initdb and postgres",
+                    "{} is {}, which holds no initdb and postgres",
+                    Self::BINDIR_VARIABLE,
                     folder.display()
                 )
             });
@@ -40,12 +44,18 @@ impl ServerPrograms {
                 format!(
                     "no PostgreSQL server is installed: `sudo apt-get install postgresql` on Debian and Ubuntu, \
                      `sudo dnf install postgresql-server` on Fedora and RHEL, \
-                     or set {OVERRIDE} to the folder that holds initdb and postgres"
+                     or set {} to the folder that holds initdb and postgres",
+                    Self::BINDIR_VARIABLE
                 )
             })
     }
 
-    fn in_folder(folder: &Path) -> Option<Self> {
+    /// Whether somebody has named the one server that everything is to run on.
+    pub(crate) fn is_asked_for() -> bool {
+        env::var_os(Self::BINDIR_VARIABLE).is_some()
+    }
+
+    pub(crate) fn in_folder(folder: &Path) -> Option<Self> {
         if !folder.join("initdb").is_file() {
             return None;
         }
@@ -71,14 +81,21 @@ impl ServerPrograms {
     }
 
     /// The path of a program by its name. One that is not beside the server (distributions may pack
-    /// the client apart) is left to `PATH`.
+    /// the client apart, and some builds have none) is the newest of Debian's, ahead of the wrapper
+    /// that Debian puts into `PATH` and that chooses a version by itself; elsewhere it is left to
+    /// `PATH`.
     pub fn program(&self, name: impl AsRef<OsStr>) -> PathBuf {
-        let path = self.folder.join(name.as_ref());
-        if path.is_file() {
-            path
-        } else {
-            PathBuf::from(name.as_ref())
-        }
+        iter::once(self.folder.clone())
+            .chain(newest_of_debian(Path::new(DEBIAN)))
+            .map(|folder| folder.join(name.as_ref()))
+            .find(|path| path.is_file())
+            .unwrap_or_else(|| PathBuf::from(name.as_ref()))
+    }
+}
+
+impl Display for ServerPrograms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PostgreSQL {} in {}", self.major, self.folder.display())
     }
 }
 
@@ -139,6 +156,29 @@ mod tests {
             .map(|v| parent.path().join(v).join("bin"))
             .collect();
         assert_eq!(newest_of_debian(parent.path()), expected);
+    }
+
+    #[test]
+    fn a_program_that_the_server_lacks_is_another_versions() {
+        let bare = tempfile::tempdir().unwrap();
+        let programs = ServerPrograms {
+            folder: bare.path().to_owned(),
+            major: 18,
+        };
+        let expected = newest_of_debian(Path::new(DEBIAN))
+            .into_iter()
+            .map(|folder| folder.join("psql"))
+            .find(|psql| psql.is_file());
+        assert_eq!(
+            programs.program("psql"),
+            expected.unwrap_or_else(|| "psql".into())
+        );
+        assert_eq!(
+            programs.program("no-such-program"),
+            Path::new("no-such-program")
+        );
+        fs::write(bare.path().join("psql"), "").unwrap();
+        assert_eq!(programs.program("psql"), bare.path().join("psql"));
     }
 
     #[test]

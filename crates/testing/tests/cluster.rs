@@ -2,15 +2,17 @@
 //! behind.
 #![allow(clippy::unwrap_used)]
 
-use std::fs::{self, Permissions};
+mod certificate;
+
+use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::Command;
 use std::thread;
 
-use pgpki_testing::{Cluster, Shutdown, openssl, run};
+use certificate::Certificate;
+use pgpki_testing::{Cluster, Shutdown, run};
 
 /// Every process that runs in this directory, as the server and all of its children do.
 fn processes_in(dir: &Path) -> Vec<String> {
@@ -24,36 +26,6 @@ fn processes_in(dir: &Path) -> Vec<String> {
         .collect()
 }
 
-fn make_certificate(cluster: &Cluster, name: &str) -> String {
-    let (key, cert) = (
-        cluster.dir().join(format!("{name}.key")),
-        cluster.dir().join(format!("{name}.crt")),
-    );
-    let (key, cert) = (key.to_str().unwrap(), cert.to_str().unwrap());
-    openssl([
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "2",
-        "-subj",
-        "/CN=localhost",
-        "-addext",
-        "subjectAltName=DNS:localhost",
-        "-keyout",
-        key,
-        "-out",
-        cert,
-    ]);
-    fs::set_permissions(key, Permissions::from_mode(0o600)).unwrap();
-    cluster.owner().take(Path::new(key)).unwrap();
-    format!("ssl = on\nssl_cert_file = '{cert}'\nssl_key_file = '{key}'\n")
-}
-
 #[test]
 fn a_cluster_answers_over_the_socket_and_over_tcp() {
     let cluster = Cluster::running();
@@ -61,7 +33,7 @@ fn a_cluster_answers_over_the_socket_and_over_tcp() {
     assert!(
         cluster
             .sql("show server_version")
-            .starts_with(&cluster.version().to_string())
+            .starts_with(&cluster.major().to_string())
     );
 
     let output = cluster.psql(
@@ -125,19 +97,13 @@ fn roles_keep_their_names_to_the_letter() {
 fn a_reload_has_taken_effect_when_it_returns() {
     let mut cluster = Cluster::running();
     assert_eq!(cluster.sql("show ssl"), "off");
-    let conf = make_certificate(&cluster, "server");
-    cluster.set_conf(conf);
+    let certificate = Certificate::make(&cluster);
+    cluster.set_conf(certificate.conf());
     cluster.set_hba("hostssl all postgres all trust");
     cluster.reload().unwrap();
 
-    let root = cluster.dir().join("server.crt");
-    let over_tls = format!(
-        "host=localhost port={} user=postgres dbname=postgres sslmode=verify-full sslrootcert={}",
-        cluster.port(),
-        root.display()
-    );
     let output = cluster.psql(
-        &over_tls,
+        &certificate.conninfo(&cluster),
         "select ssl from pg_stat_ssl where pid = pg_backend_pid()",
     );
     assert_eq!(String::from_utf8_lossy(&output.stdout), "t\n", "{output:?}");
@@ -172,7 +138,7 @@ fn a_reload_that_is_refused_says_why() {
     );
 
     cluster.set_conf("");
-    cluster.set_hba("hostssl all all all cert clientcert=1");
+    cluster.set_hba("hostssl all all all cert clientcert=perhaps");
     let refusal = cluster.reload().unwrap_err();
     assert!(refusal.contains("pg_hba.conf"), "{refusal}");
 

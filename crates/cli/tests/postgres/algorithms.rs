@@ -54,9 +54,10 @@ fn works_with(algorithm: &str, client_algorithms: &[&str]) {
     served.cluster.set_hba(&printed.hba_with_password());
     served.cluster.reload().unwrap();
     for (role, folder) in &clients {
-        served
-            .cluster
-            .sql(&format!("alter role {role} password 'secret of {role}'"));
+        // Version 13 would keep an MD5 hash by itself.
+        served.cluster.sql(&format!(
+            "set password_encryption = 'scram-sha-256'; alter role {role} password 'secret of {role}'"
+        ));
         let password = format!("secret of {role}");
         let with = |password: &str| {
             let more = [("password", password), ("channel_binding", "require")];

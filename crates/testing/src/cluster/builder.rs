@@ -6,7 +6,7 @@ use std::fs::{self, Permissions};
 use std::hash::{BuildHasher, Hasher};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -29,6 +29,27 @@ const PORTS: std::ops::Range<u16> = 20_000..32_768;
 pub struct ClusterBuilder {
     conf: String,
     hba: Option<String>,
+    server: WhichServer,
+}
+
+/// Which of the machine's servers a new cluster runs on.
+#[derive(Debug, Default)]
+enum WhichServer {
+    /// What [`ServerPrograms::find`] finds.
+    #[default]
+    Found,
+    OfMajor(u32),
+    These(ServerPrograms),
+}
+
+impl WhichServer {
+    fn programs(self) -> Result<ServerPrograms, String> {
+        match self {
+            Self::Found => ServerPrograms::find(),
+            Self::OfMajor(major) => ServerPrograms::of_major(major),
+            Self::These(programs) => Ok(programs),
+        }
+    }
 }
 
 impl ClusterBuilder {
@@ -45,6 +66,19 @@ impl ClusterBuilder {
         self
     }
 
+    /// A server of this major version, which is one of [`ServerPrograms::MAJORS`]; see
+    /// [`ServerPrograms::of_major`].
+    pub fn major(mut self, major: u32) -> Self {
+        self.server = WhichServer::OfMajor(major);
+        self
+    }
+
+    /// This server, as one of [`ServerPrograms::every`].
+    pub fn programs(mut self, programs: &ServerPrograms) -> Self {
+        self.server = WhichServer::These(programs.clone());
+        self
+    }
+
     /// Makes the cluster and starts it. The error says what to install, or what the server logged.
     pub fn start(self) -> Result<Cluster, String> {
         let mut cluster = self.create()?;
@@ -54,7 +88,7 @@ impl ClusterBuilder {
 
     /// Makes the cluster without starting it.
     pub fn create(self) -> Result<Cluster, String> {
-        let programs = ServerPrograms::find()?;
+        let programs = self.server.programs()?;
         let owner = Owner::of_new_clusters()?;
         let dir = directory(&owner)
             .map_err(|error| format!("cannot make a directory for a cluster: {error}"))?;
@@ -138,10 +172,7 @@ fn directory(owner: &Owner) -> std::io::Result<TempDir> {
 /// server's user could not get in.
 fn parent(owner: &Owner) -> PathBuf {
     let usual = env::temp_dir();
-    let others_may_enter =
-        |dir: &Path| fs::metadata(dir).is_ok_and(|it| it.permissions().mode() & 0o001 != 0);
-    let enterable = owner.is_caller() || usual.ancestors().all(others_may_enter);
-    if enterable && usual.is_absolute() && usual.as_os_str().len() <= LONGEST_PARENT {
+    if owner.may_enter(&usual) && usual.is_absolute() && usual.as_os_str().len() <= LONGEST_PARENT {
         usual
     } else {
         PathBuf::from("/tmp")

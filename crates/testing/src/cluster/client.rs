@@ -40,7 +40,8 @@ impl Cluster {
         command
     }
 
-    /// Creates a role with any name that PostgreSQL takes, and a SCRAM password if one is given.
+    /// Creates a role with any name that PostgreSQL takes, and a SCRAM password if one is given: also
+    /// in version 13, which would keep an MD5 hash by itself.
     #[track_caller]
     pub fn create_role(&self, name: &str, password: Option<&str>, login: bool) {
         let login = if login { "LOGIN" } else { "NOLOGIN" };
@@ -48,7 +49,7 @@ impl Cluster {
             .map(|it| format!(" PASSWORD {}", quote_literal(it)))
             .unwrap_or_default();
         self.sql(&format!(
-            "CREATE ROLE {} {login}{password}",
+            "SET password_encryption = 'scram-sha-256'; CREATE ROLE {} {login}{password}",
             quote_identifier(name)
         ));
     }

@@ -86,12 +86,12 @@ impl Cluster {
     }
 
     /// PostgreSQL's major version, such as 15.
-    pub fn version(&self) -> u32 {
+    pub fn major(&self) -> u32 {
         self.programs.major()
     }
 
     /// The programs that this cluster runs on, for a test that calls `pg_ctl` or `pg_basebackup`
-    /// itself.
+    /// itself. Not every server has all of them beside it: see [`ServerPrograms::program`].
     pub fn programs(&self) -> &ServerPrograms {
         &self.programs
     }
