@@ -100,6 +100,24 @@ pub enum DeliverError {
         /// The directory that others can write to.
         shelf: PathBuf,
     },
+    /// A server does not serve what was installed, and the generation before is live again.
+    #[error("{}: {why}; {after}", path.display())]
+    PutBack {
+        /// The installation.
+        path: PathBuf,
+        /// Why the new generation was not taken up.
+        why: String,
+        /// How it stands now.
+        after: String,
+    },
+    /// A server does not serve what has been installed for a while, and did not take it up now.
+    #[error("{}: {why}", path.display())]
+    NotServed {
+        /// The installation.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
     /// A path that the ledger, which holds text, cannot name.
     #[error("{} is not valid UTF-8, and the ledger keeps paths as text", path.display())]
     PathNotText {
@@ -114,6 +132,13 @@ impl DeliverError {
         let elsewhere = || Some("Move it away, or choose another directory".to_owned());
         match self {
             Self::Authority(_) | Self::PathNotText { .. } => None,
+            Self::NotServed { .. } => Some(
+                "Put right what the server complains of; what is on disk is what the ledger has".to_owned(),
+            ),
+            Self::PutBack { .. } => Some(
+                "Put right what the server complains of and run it again; the new generation is kept beside the live one"
+                    .to_owned(),
+            ),
             Self::Installation(error) => error.hint(),
             Self::Shelf(error) => error.hint(),
             Self::Stage(error) => error.hint(),
@@ -146,8 +171,49 @@ pub struct Installed {
     pub issued: Issued,
     /// The number of the generation that is live now.
     pub generation: u32,
+    /// What the servers made of it.
+    pub taken_up: TakenUp,
     /// What of former generations could not be removed, and why.
     pub left: Vec<String>,
+}
+
+/// What servers made of a new generation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TakenUp {
+    /// Every server that uses the installation serves it; each is named.
+    Proven(Vec<String>),
+    /// Nobody could be asked, and why.
+    NotProven(String),
+}
+
+/// Whoever has servers use what is installed, and looks whether they do.
+pub trait Servers {
+    /// The installation has another live generation: has the servers that use it take it up.
+    ///
+    /// # Errors
+    /// A server was asked, and does not serve it; the text says which and why.
+    fn take_up(&mut self, installation: &Installation) -> Result<TakenUp, String>;
+
+    /// Looks whether the servers that use the installation serve its live generation, and changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// One serves something else, or does not answer; the text says which and why.
+    fn look(&mut self, installation: &Installation) -> Result<TakenUp, String>;
+}
+
+/// Leaves the servers as they are.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoServers;
+
+impl Servers for NoServers {
+    fn take_up(&mut self, _installation: &Installation) -> Result<TakenUp, String> {
+        Ok(TakenUp::NotProven("no server was asked".to_owned()))
+    }
+
+    fn look(&mut self, installation: &Installation) -> Result<TakenUp, String> {
+        self.take_up(installation)
+    }
 }
 
 /// A server's credential that is on disk but not in use. Dropping it removes the files.
@@ -160,12 +226,14 @@ pub struct Ready {
 }
 
 impl Ready {
-    /// Makes it the live generation of the installation that it was made ready for.
+    /// Makes it the live generation of the installation that it was made ready for. No server is
+    /// told.
     pub fn publish(self, installation: &Installation) -> Result<Installed, DeliverError> {
         let generation = installation.publish(self.files)?;
         Ok(Installed {
             issued: self.issued,
             generation,
+            taken_up: TakenUp::NotProven("no server was asked".to_owned()),
             left: Vec::new(),
         })
     }
@@ -195,20 +263,32 @@ pub enum OnFailure {
 }
 
 impl Authority {
-    /// Issues a server's credential and makes it the live generation of an installation.
+    /// Issues a server's credential, makes it the live generation of an installation, and has
+    /// `servers` take it up. If one does not, the generation before is live again.
     pub fn install(
         &mut self,
         place: &Place,
         installation: &Installation,
+        servers: &mut dyn Servers,
         now: OffsetDateTime,
     ) -> Result<Installed, DeliverError> {
+        let before = installation.current()?;
         let ready = self.make_ready(place, installation, now)?;
-        let taken_back = (&*place.path, ready.issued.serial, ready.before.clone());
+        let (serial, known) = (ready.issued.serial, ready.before.clone());
+        let taken_back = [(&*place.path, serial, known.as_ref())];
         let mut installed = ready.publish(installation).inspect_err(|_| {
-            let (path, serial, before) = &taken_back;
             // If this fails as well, the next rotation sees that another one is there.
-            let _ = self.ledger.take_back(&[(path, *serial, before.as_ref())]);
+            let _ = self.ledger.take_back(&taken_back);
         })?;
+        match servers.take_up(installation) {
+            Ok(taken_up) => installed.taken_up = taken_up,
+            Err(why) => {
+                let after = put_back(installation, before, servers);
+                self.ledger.take_back(&taken_back)?;
+                let path = place.path.clone();
+                return Err(DeliverError::PutBack { path, why, after });
+            }
+        }
         match installation.prune(KEPT_GENERATIONS) {
             Ok(pruned) => installed.left.extend(texts(pruned.left)),
             Err(error) => installed.left.push(error.to_string()),
@@ -397,6 +477,21 @@ impl Authority {
             owner,
             known,
         })
+    }
+}
+
+/// Makes the generation that was live before live again, and says how it stands then.
+fn put_back(installation: &Installation, before: Option<u32>, servers: &mut dyn Servers) -> String {
+    let Some(before) = before else {
+        return "there is no generation to go back to, so the new one stays".to_owned();
+    };
+    if let Err(error) = installation.point_to(before) {
+        return format!("and g{before:04} could not be put back: {error}");
+    }
+    match servers.take_up(installation) {
+        Ok(TakenUp::Proven(_)) => format!("g{before:04} was put back, and is served"),
+        Ok(TakenUp::NotProven(why)) => format!("g{before:04} was put back; {why}"),
+        Err(why) => format!("g{before:04} was put back, which is not proven either: {why}"),
     }
 }
 

@@ -17,4 +17,6 @@ pub mod settings;
 
 pub use authority::{Authority, AuthorityError, Founding};
 pub use ca_store::CaStoreError;
-pub use deliver::{DeliverError, HandOver, Installed, OnFailure, Ready};
+pub use deliver::{
+    DeliverError, HandOver, Installed, NoServers, OnFailure, Ready, Servers, TakenUp,
+};

@@ -20,7 +20,7 @@ use time::OffsetDateTime;
 
 use crate::authority::{Authority, AuthorityError};
 use crate::credential::{certificate_file, file_names};
-use crate::deliver::{DeliverError, OnFailure};
+use crate::deliver::{DeliverError, Installed, OnFailure, Servers, TakenUp};
 use crate::ledger::{KnownPlace, LedgerError, Place, PlaceKind};
 use crate::settings::Settings;
 
@@ -156,8 +156,13 @@ pub struct Report {
     pub issuing: Option<Issued>,
     /// What stands in the way of renewing the issuing CA, if it is due and was not renewed.
     pub issuing_problem: Option<IssuingProblem>,
-    /// Places with their new certificates; for an installation also its generation.
-    pub renewed: Vec<(Place, Issued, Option<u32>)>,
+    /// Installations with what was put there, and what the servers made of it.
+    pub installed: Vec<(Place, Installed)>,
+    /// Folders with their new certificates.
+    pub handed_over: Vec<(Place, Issued)>,
+    /// Installations that were not due, but whose servers served something else and have taken
+    /// them up now: a run was killed before it had told them, or a reload had failed.
+    pub taken_up: Vec<(KnownPlace, TakenUp)>,
     /// Places that are due but cannot gain before the issuing CA is renewed.
     pub waiting: Vec<KnownPlace>,
     /// Places that are due, but no longer there, or hold something else. They were left alone.
@@ -170,6 +175,14 @@ pub struct Report {
     pub swept: usize,
     /// Leftovers and files of users that could not be removed or moved, and why.
     pub left: Vec<String>,
+}
+
+impl Report {
+    /// The places that have new certificates.
+    pub fn renewed(&self) -> impl Iterator<Item = &Place> {
+        let installed = self.installed.iter().map(|(place, _)| place);
+        installed.chain(self.handed_over.iter().map(|(place, _)| place))
+    }
 }
 
 /// Why the issuing CA was not renewed.
@@ -213,14 +226,16 @@ impl Authority {
         Ok(plan(places, &root, &issuing, settings, request, now))
     }
 
-    /// Renews whatever is due. The authority is open alone. Where one place fails, the others are still renewed; where nothing
-    /// is due and no killed run has left anything, nothing is written.
+    /// Renews whatever is due, and has `servers` take up what was installed. The authority is open
+    /// alone. Where one place fails, the others are still renewed; where nothing is due and no
+    /// killed run has left anything, nothing is written and no server is told.
     ///
     /// # Errors
     /// The authority itself cannot be used. What became of each place is in the report.
     pub fn rotate(
         &mut self,
         request: &Request<'_>,
+        servers: &mut dyn Servers,
         now: OffsetDateTime,
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<Report, AuthorityError> {
@@ -232,7 +247,9 @@ impl Authority {
         };
         let places = self.look(Some(&mut report))?;
         self.rotate_issuing(request, now, &mut report)?;
+        let mut standing = standing(&places);
         let plan = self.decide(places, request, now)?;
+        standing.retain(|known| !plan.renew.contains(known));
         report.waiting = plan.waiting;
         report.gone = plan.gone;
         report.failed = plan.failed;
@@ -240,7 +257,9 @@ impl Authority {
         // Servers first: a client's new chain is refused by a server that lacks its CA's CRL.
         for known in plan.renew {
             match known.place.kind {
-                PlaceKind::Installation => self.rotate_installation(known.place, now, &mut report),
+                PlaceKind::Installation => {
+                    self.rotate_installation(known.place, servers, now, &mut report);
+                }
                 PlaceKind::Folder => {
                     let shelf = known.place.path.parent().unwrap_or(Path::new("/"));
                     shelves
@@ -249,6 +268,9 @@ impl Authority {
                         .push(known.place);
                 }
             }
+        }
+        for known in standing {
+            take_up_if_not_served(known, servers, &mut report);
         }
         for (shelf, places) in shelves {
             self.rotate_folders(&shelf, places, now, progress, &mut report);
@@ -291,15 +313,20 @@ impl Authority {
         self.renew_issuing(&root, now).map_err(failed)
     }
 
-    fn rotate_installation(&mut self, place: Place, now: OffsetDateTime, report: &mut Report) {
+    fn rotate_installation(
+        &mut self,
+        place: Place,
+        servers: &mut dyn Servers,
+        now: OffsetDateTime,
+        report: &mut Report,
+    ) {
         let installed = Installation::open(&place.path, place.owner)
             .map_err(DeliverError::from)
-            .and_then(|installation| self.install(&place, &installation, now));
+            .and_then(|installation| self.install(&place, &installation, servers, now));
         match installed {
-            Ok(done) => {
-                report.left.extend(done.left);
-                let generation = Some(done.generation);
-                report.renewed.push((place, done.issued, generation));
+            Ok(mut done) => {
+                report.left.append(&mut done.left);
+                report.installed.push((place, done));
             }
             Err(error) => report.failed.push((place, Arc::new(error))),
         }
@@ -318,11 +345,7 @@ impl Authority {
             .and_then(|shelf| self.hand_over(&places, &shelf, OnFailure::GoOn, now, progress));
         match done {
             Ok(done) => {
-                let renewed = done
-                    .done
-                    .into_iter()
-                    .map(|(place, issued)| (place, issued, None));
-                report.renewed.extend(renewed);
+                report.handed_over.extend(done.done);
                 let failed = done.failed.into_iter();
                 report
                     .failed
@@ -383,6 +406,33 @@ impl Authority {
             Found::SomethingElse(why) => Holds::Foreign(why),
             Found::Unreadable(error) => Holds::Unreadable(error),
         })
+    }
+}
+
+/// The installations that hold what belongs there.
+fn standing(places: &[Seen]) -> Vec<KnownPlace> {
+    let is_standing = |seen: &&Seen| {
+        seen.known.place.kind == PlaceKind::Installation && matches!(seen.holds, Holds::Expected)
+    };
+    let standing = places.iter().filter(is_standing);
+    standing.map(|seen| seen.known.clone()).collect()
+}
+
+fn take_up_if_not_served(known: KnownPlace, servers: &mut dyn Servers, report: &mut Report) {
+    let Place { path, owner, .. } = &known.place;
+    let Ok(installation) = Installation::open(path, *owner) else {
+        return;
+    };
+    if servers.look(&installation).is_ok() {
+        return;
+    }
+    match servers.take_up(&installation) {
+        Ok(taken_up) => report.taken_up.push((known, taken_up)),
+        Err(why) => {
+            let path = path.clone();
+            let error = DeliverError::NotServed { path, why };
+            report.failed.push((known.place, Arc::new(error)));
+        }
     }
 }
 

@@ -27,6 +27,7 @@ Exit status:
   3  refused: it would have broken something
   4  bad input
   5  failed, and nothing has changed
+  6  a server did not take up what was installed, and what it had before was put back
   70 a defect in pgpki itself";
 
 /// The commands.
@@ -40,8 +41,23 @@ pub enum Command {
     IssueClient(IssueClient),
     /// Renew whatever is due; where nothing is, change nothing
     Rotate(Rotate),
-    /// Show what has been issued, or what a file or folder holds
+    /// Make a cluster use what is installed, and prove that it does
+    Configure(Configure),
+    /// Show what has been issued, what a file or folder holds, or what a server serves
     Inspect(Inspect),
+    /// Find what is wrong with a cluster's or a client's TLS before users do
+    Doctor(Doctor),
+}
+
+/// Which cluster of this machine is meant.
+#[derive(Debug, Args)]
+pub struct WhichCluster {
+    /// The cluster's data directory
+    #[arg(long, value_name = "DIR", conflicts_with = "cluster", value_hint = ValueHint::DirPath)]
+    pub pgdata: Option<PathBuf>,
+    /// The cluster, as Debian's tools call it [default: the only one on this machine]
+    #[arg(long, value_name = "VERSION/NAME")]
+    pub cluster: Option<String>,
 }
 
 /// Where the authority is.
@@ -142,6 +158,9 @@ pub struct IssueServer {
     /// The kind of key [default: as in pgpki.toml]
     #[arg(long, value_name = "KIND", value_parser = ca_algorithm())]
     pub key_algorithm: Option<KeyAlgorithm>,
+    /// Leave the server as it is: neither reload it nor look what it serves
+    #[arg(long)]
+    pub no_reload: bool,
 }
 
 /// `pgpki issue-client`.
@@ -178,7 +197,7 @@ pub struct IssueClient {
 Prints nothing when nothing is due, except to a terminal.
 
 Examples:
-  17 3 * * *  root  pgpki rotate; systemctl reload postgresql
+  17 3 * * *  root  pgpki rotate
   pgpki rotate --dry-run --within 60d
   pgpki rotate --root-passphrase-file /root/passphrase")]
 pub struct Rotate {
@@ -195,6 +214,9 @@ pub struct Rotate {
     /// Show what would be done
     #[arg(long)]
     pub dry_run: bool,
+    /// Leave the servers as they are: neither reload them nor look what they serve
+    #[arg(long)]
+    pub no_reload: bool,
     /// The root key's passphrase: needed when the issuing CA is due
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub root_passphrase_file: Option<PathBuf>,
@@ -203,26 +225,127 @@ pub struct Rotate {
     pub json: bool,
 }
 
+/// What `pg_hba.conf` is to say.
+#[derive(Debug, Args)]
+pub struct Rules {
+    /// Refuse connections over TCP without TLS
+    #[arg(long, help_heading = "Access")]
+    pub require_tls: bool,
+    /// Ask these roles for a client certificate, or all of them
+    #[arg(long, value_name = "ROLE", num_args = 1.., help_heading = "Access")]
+    pub client_certs: Vec<String>,
+    /// Ask for a password beside the certificate
+    #[arg(long, requires = "client_certs", help_heading = "Access")]
+    pub with_password: bool,
+}
+
+/// `pgpki configure`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Sets ssl, ssl_cert_file, ssl_key_file, ssl_ca_file, ssl_crl_file and ssl_min_protocol_version in a file of its own, and \
+writes one marked block at the top of pg_hba.conf. Lines for local connections stay as they are. The server judges the \
+files before it loads them; if it does not serve what is installed, they are put back.
+
+Examples:
+  sudo pgpki configure --dry-run --require-tls
+  sudo pgpki configure --cluster 15/main --require-tls --client-certs all
+  sudo pgpki configure --remove")]
+pub struct Configure {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub which: WhichCluster,
+    /// The installation that it is to use
+    #[arg(long, value_name = "DIR", default_value = "/etc/ssl/postgres", value_hint = ValueHint::DirPath)]
+    pub install: PathBuf,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub rules: Rules,
+    /// Show what would be changed, as a unified diff
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Take out what configure has put in
+    #[arg(long, conflicts_with_all = ["require_tls", "client_certs", "with_password"])]
+    pub remove: bool,
+    /// Do not reload the server, and do not look what it serves
+    #[arg(long)]
+    pub no_reload: bool,
+}
+
 /// `pgpki inspect`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
+What exists as a path is a file or folder, and so is what contains a slash. Anything else that can be a host name or an address is a \
+server; a port or postgresql:// makes that sure.
+
+Of a server, inspect shows what a client would see. It also begins to log in without TLS, as the role and to the database of a \
+postgresql:// URL or else as pgpki-probe, sends no password, and gives up at the first answer: whether plaintext is taken is \
+known for that role, that database and this machine alone.
+
 Examples:
   sudo pgpki inspect
   sudo pgpki inspect /etc/ssl/postgres
-  pgpki inspect ~/.postgresql --json")]
+  pgpki inspect ~/.postgresql --json
+  pgpki inspect db.example.com
+  pgpki inspect --root root.crt postgresql://app@db1,db2:6432/orders
+  pgpki inspect --from servers.txt --timeout 3s")]
 pub struct Inspect {
-    /// A file (.crt, .pem, .key, .csr, .crl, .p12) or a folder [default: everything issued]
+    /// A file (.crt, .pem, .key, .csr, .crl, .p12), a folder, or servers: HOST, HOST:PORT,
+    /// postgresql://… [default: everything issued]
     #[arg(value_name = "TARGET", value_hint = ValueHint::AnyPath)]
-    pub target: Option<PathBuf>,
+    pub targets: Vec<PathBuf>,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub home: Home,
     /// List every certificate, not only the most urgent
-    #[arg(long, conflicts_with = "target")]
+    #[arg(long, conflicts_with_all = ["targets", "from"])]
     pub all: bool,
     /// The passphrase of a PKCS#12 file: the first line of this file
-    #[arg(long, value_name = "FILE", requires = "target", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", requires = "targets", value_hint = ValueHint::FilePath)]
     pub passphrase_file: Option<PathBuf>,
+    /// Report as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Read more servers from a file, one a line; - is standard input
+    #[arg(long, value_name = "FILE", help_heading = "Servers", value_hint = ValueHint::FilePath)]
+    pub from: Option<PathBuf>,
+    /// How long to wait for one server in all
+    #[arg(long, value_name = "DURATION", default_value = "10s", help_heading = "Servers", value_parser = patience)]
+    pub timeout: std::time::Duration,
+    /// The roots that clients have [default: this authority's, and the system's]
+    #[arg(long, value_name = "FILE", help_heading = "Servers", value_hint = ValueHint::FilePath)]
+    pub root: Option<PathBuf>,
+}
+
+/// `pgpki doctor`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  sudo pgpki doctor
+  sudo pgpki doctor --cluster 15/main --fix
+  pgpki doctor --client --role alice 'host=db.example.com dbname=prod sslmode=verify-full'
+  pgpki doctor --explain 'tlsv1 alert unknown ca'")]
+pub struct Doctor {
+    /// With --client: how the client connects, as libpq reads it: host=… or postgresql://…
+    #[arg(value_name = "CONNECTION-STRING", requires = "client")]
+    pub connection: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub which: WhichCluster,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub home: Home,
+    /// Look at what a client on this machine has, then connect as it would
+    #[arg(long, conflicts_with_all = ["pgdata", "cluster", "fix"])]
+    pub client: bool,
+    /// The role that the client connects as [default: as in the connection string]
+    #[arg(long, value_name = "ROLE", requires = "client")]
+    pub role: Option<String>,
+    /// Explain an error message of PostgreSQL, libpq or a driver
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["client", "pgdata", "cluster", "fix"])]
+    pub explain: Option<String>,
+    /// Mend what is safe to mend, after showing it: modes, owners, a CRL that has lapsed
+    #[arg(long)]
+    pub fix: bool,
     /// Report as JSON
     #[arg(long)]
     pub json: bool,
@@ -265,6 +388,18 @@ fn duration(text: &str) -> Result<time::Duration, String> {
     time::Duration::try_from(parsed).map_err(|e| e.to_string())
 }
 
+/// Longer than this nobody waits for a server.
+const LONGEST_PATIENCE: std::time::Duration = std::time::Duration::from_secs(3600);
+
+fn patience(text: &str) -> Result<std::time::Duration, String> {
+    let parsed = humantime::parse_duration(text)
+        .map_err(|e| format!("{e}; give a number and a unit, such as 10s or 500ms"))?;
+    match parsed.is_zero() || parsed > LONGEST_PATIENCE {
+        true => Err("it must be more than nothing, and at most 1h".to_owned()),
+        false => Ok(parsed),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -288,6 +423,9 @@ mod tests {
             "pgpki issue-server db --out a --install b",
             "pgpki issue-server db",
             "pgpki rotate --within 30",
+            "pgpki inspect --timeout 10 db",
+            "pgpki inspect --timeout 0s db",
+            "pgpki inspect --all db",
         ] {
             assert_eq!(parse(wrong).unwrap_err().exit_code(), 2, "{wrong}");
         }

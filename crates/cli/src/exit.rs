@@ -30,6 +30,8 @@ pub(crate) enum Exit {
     BadInput = 4,
     /// It failed, and nothing has changed.
     Failed = 5,
+    /// A server did not take up what was installed, and what it had before was put back.
+    PutBack = 6,
     /// A defect in pgpki.
     Defect = 70,
 }
@@ -288,6 +290,7 @@ impl From<DeliverError> for Failure {
             DeliverError::Stage(error) => error.into(),
             DeliverError::Read(error) => error.into(),
             DeliverError::PathNotText { .. } => Self::new(Exit::BadInput, error),
+            DeliverError::PutBack { .. } => Self::with(Exit::PutBack, &error, error.hint()),
             DeliverError::NotSettled { .. } => Self::with(Exit::Findings, &error, error.hint()),
             _ => Self::with(Exit::Refused, &error, error.hint()),
         }

@@ -2,12 +2,14 @@
 //! decides nothing about certificates.
 
 pub mod args;
+mod cluster;
 mod commands;
 mod exit;
 mod home;
 mod json;
 mod passphrase;
 mod progress;
+mod servers;
 mod show;
 
 use std::io::Write as _;
@@ -54,6 +56,8 @@ fn run(command: Command, clock: Clock) -> Result<Exit, Failure> {
         Command::IssueServer(args) => commands::issue_server::run(&args, clock),
         Command::IssueClient(args) => commands::issue_client::run(&args, clock),
         Command::Rotate(args) => commands::rotate::run(&args, clock),
+        Command::Configure(args) => commands::configure::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args, clock()),
+        Command::Doctor(args) => commands::doctor::run(&args, clock()),
     }
 }

@@ -45,19 +45,23 @@ pub struct Finding {
 }
 
 impl Finding {
-    pub(crate) fn info(code: &'static str, message: impl Into<String>, hint: &str) -> Self {
+    /// Something that is worth knowing.
+    pub fn info(code: &'static str, message: impl Into<String>, hint: &str) -> Self {
         Self::new(Severity::Info, code, message, hint)
     }
 
-    pub(crate) fn warning(code: &'static str, message: impl Into<String>, hint: &str) -> Self {
+    /// Something that works today and will bite.
+    pub fn warning(code: &'static str, message: impl Into<String>, hint: &str) -> Self {
         Self::new(Severity::Warning, code, message, hint)
     }
 
-    pub(crate) fn error(code: &'static str, message: impl Into<String>, hint: &str) -> Self {
+    /// Something that is refused now.
+    pub fn error(code: &'static str, message: impl Into<String>, hint: &str) -> Self {
         Self::new(Severity::Error, code, message, hint)
     }
 
-    pub(crate) fn new(
+    /// A finding whose severity depends on what was seen.
+    pub fn new(
         severity: Severity,
         code: &'static str,
         message: impl Into<String>,

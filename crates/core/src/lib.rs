@@ -26,13 +26,19 @@ pub fn pem(label: &str, der: &[u8]) -> String {
     pem::encode_config(&pem::Pem::new(label, der), config)
 }
 
+/// Every certificate of a PEM file, DER, in its order.
+pub fn certificates(pem_text: &[u8]) -> Vec<Vec<u8>> {
+    let blocks = pem::parse_many(pem_text).unwrap_or_default();
+    blocks
+        .into_iter()
+        .filter(|block| block.tag() == "CERTIFICATE")
+        .map(pem::Pem::into_contents)
+        .collect()
+}
+
 /// The first certificate of a PEM file, DER; `None` where there is none.
 ///
 /// In a server's or a client's file that is the leaf (RFC 8446 section 4.4.2).
 pub fn first_certificate(pem_text: &[u8]) -> Option<Vec<u8>> {
-    let blocks = pem::parse_many(pem_text).ok()?;
-    let first = blocks
-        .into_iter()
-        .find(|block| block.tag() == "CERTIFICATE")?;
-    Some(first.into_contents())
+    certificates(pem_text).into_iter().next()
 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates that make findings, from this one's folder.
-const SOURCES: [&str; 2] = ["src", "../cli/src"];
+const SOURCES: [&str; 3] = ["src", "../postgres/src", "../cli/src"];
 
 /// What stands before a code, and the severity that it gives; none where an argument gives it.
 const CONSTRUCTORS: [(&str, Option<&str>); 5] = [

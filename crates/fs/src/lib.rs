@@ -28,6 +28,7 @@ mod read;
 mod removal;
 mod staging;
 mod temporary;
+mod text_file;
 mod walk;
 
 pub use dir::{IoError, MakeError};
@@ -40,4 +41,5 @@ pub use private::{NewPrivateDir, PrivateDir, PrivateError};
 pub use read::{ReadError, read_bounded};
 pub use removal::{Pruned, Swept};
 pub use staging::{NewFile, StageError, Staged, Synced, sync_all};
+pub use text_file::{Text, TextError};
 pub use walk::{Created, WalkError, canonical};

@@ -3,10 +3,17 @@
 //! - [`conf`] and [`hba`] read and edit `postgresql.conf` and `pg_hba.conf` as text, and keep what they do not change.
 //! - [`probe`] asks a server for TLS and looks at what it serves.
 //! - [`sql`] runs a query over the local socket.
+//! - [`postmaster`] is the process of a running server: where it listens, its reload, its log.
+//! - [`reload`] has a server take up what is installed, and proves that it did.
+//! - [`doctor`] says what is wrong with it.
 //! - [`cluster`] finds a cluster and what it is set to.
 
 pub mod cluster;
 pub mod conf;
+pub mod configure;
+pub mod doctor;
 pub mod hba;
+pub mod postmaster;
 pub mod probe;
+pub mod reload;
 pub mod sql;

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use pgpki_authority::ledger::{Place, PlaceKind};
-use pgpki_authority::{Authority, HandOver, Installed, OnFailure};
+use pgpki_authority::{Authority, HandOver, Installed, OnFailure, TakenUp};
 use pgpki_core::issue::{Holder, Issued};
 use pgpki_fs::{Installation, Owner, Shelf};
 use time::OffsetDateTime;
@@ -13,6 +13,7 @@ use super::server;
 use crate::Clock;
 use crate::args::IssueServer;
 use crate::exit::{Exit, Failure};
+use crate::servers::LocalServers;
 use crate::show::{self, STRONG};
 
 pub(crate) fn run(args: &IssueServer, clock: Clock) -> Result<Exit, Failure> {
@@ -38,12 +39,13 @@ pub(crate) fn run(args: &IssueServer, clock: Clock) -> Result<Exit, Failure> {
     {
         server::refuse_if_names_go(&known, &hosts)?;
     }
-    let (place, issued, generation) = match (&args.install, &args.out) {
+    let (place, issued, installed) = match (&args.install, &args.out) {
         (Some(path), _) => {
             let owner = server::owner(args.owner.as_deref())?;
             let place = place(path, PlaceKind::Installation, owner)?;
-            let installed = install(&mut authority, &place, now)?;
-            (place, installed.issued, Some(installed.generation))
+            let mut servers = LocalServers::new(!args.no_reload);
+            let installed = install(&mut authority, &place, &mut servers, now)?;
+            (place, installed.issued.clone(), Some(installed))
         }
         (None, Some(path)) => {
             let place = place(path, PlaceKind::Folder, Owner::caller())?;
@@ -52,13 +54,19 @@ pub(crate) fn run(args: &IssueServer, clock: Clock) -> Result<Exit, Failure> {
         }
         (None, None) => unreachable!("clap requires one of the two"),
     };
-    report(&place, &issued, generation, &mut anstream::stdout().lock())?;
+    report(
+        &place,
+        &issued,
+        installed.as_ref(),
+        &mut anstream::stdout().lock(),
+    )?;
     Ok(Exit::Done)
 }
 
 fn install(
     authority: &mut Authority,
     place: &Place,
+    servers: &mut LocalServers,
     now: OffsetDateTime,
 ) -> Result<Installed, Failure> {
     let is_known = authority.ledger().place(&place.path)?.is_some();
@@ -67,7 +75,8 @@ fn install(
         true => Ok(()),
         false => server::refuse_if_in_use(&installation),
     };
-    let installed = refused.and_then(|()| Ok(authority.install(place, &installation, now)?));
+    let installed =
+        refused.and_then(|()| Ok(authority.install(place, &installation, servers, now)?));
     server::undo(installed, created)
 }
 
@@ -104,7 +113,7 @@ fn only(done: HandOver) -> Result<Issued, Failure> {
 fn report(
     place: &Place,
     issued: &Issued,
-    generation: Option<u32>,
+    installed: Option<&Installed>,
     out: &mut impl Write,
 ) -> io::Result<()> {
     let until = show::date(issued.validity.not_after);
@@ -114,10 +123,14 @@ fn report(
         writeln!(out, "  {note}")?;
     }
     let path = place.path.display();
-    match generation {
-        Some(generation) => {
+    match installed {
+        Some(installed) => {
+            let generation = installed.generation;
             writeln!(out, "  installed  {path}/current -> g{generation:04}")?;
-            server::configuration(&place.path, out)
+            match &installed.taken_up {
+                TakenUp::Proven(servers) => writeln!(out, "  served     {}", servers.join(", ")),
+                TakenUp::NotProven(_) => server::configuration(&place.path, out),
+            }
         }
         None => writeln!(
             out,

@@ -1,5 +1,7 @@
 //! One file for each command: what was asked for is checked, done by the authority, and reported.
 
+pub(crate) mod configure;
+pub(crate) mod doctor;
 pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod issue_client;

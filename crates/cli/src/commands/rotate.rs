@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pgpki_authority::ledger::{KnownPlace, Place};
 use pgpki_authority::rotation::{Holds, IssuingProblem, Plan, Report, Request, Seen};
-use pgpki_authority::{Authority, DeliverError};
+use pgpki_authority::{Authority, DeliverError, Installed, TakenUp};
 use pgpki_core::document::printable;
 use pgpki_core::due::Within;
 use pgpki_core::issue::Issued;
@@ -18,6 +18,7 @@ use crate::exit::{Exit, Failure};
 use crate::json;
 use crate::passphrase;
 use crate::progress::Progress;
+use crate::servers::LocalServers;
 use crate::show::{self, BAD, GOOD, STRONG, WARNING};
 
 pub(crate) fn run(args: &Rotate, clock: Clock) -> Result<Exit, Failure> {
@@ -37,7 +38,8 @@ pub(crate) fn run(args: &Rotate, clock: Clock) -> Result<Exit, Failure> {
     let mut authority = args.home.open_alone()?;
     let now = clock();
     let progress = Progress::new(None);
-    let report = authority.rotate(&request, now, &|made| progress.add(made))?;
+    let mut servers = LocalServers::new(!args.no_reload);
+    let report = authority.rotate(&request, &mut servers, now, &|made| progress.add(made))?;
     drop(progress);
     let outcome = Outcome::of(&report, &authority)?;
     match args.json {
@@ -87,7 +89,8 @@ fn dry_run(args: &Rotate, request: &Request<'_>, now: OffsetDateTime) -> Result<
 /// What happened to one place, or would.
 #[derive(Serialize)]
 struct Line {
-    /// `renewed`, `would-renew`, `waiting`, `moved-away`, `changed`, `failed`.
+    /// `renewed`, `taken-up`, `would-renew`, `waiting`, `moved-away`, `changed`, `put-back`,
+    /// `failed`.
     outcome: &'static str,
     path: String,
     kind: &'static str,
@@ -99,6 +102,12 @@ struct Line {
     not_after: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     generation: Option<u32>,
+    /// The servers that were seen to serve it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    proven: Vec<String>,
+    /// Why no server was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_proven: Option<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     cut_to_issuer: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -137,10 +146,11 @@ impl Outcome {
             (None, Some(IssuingProblem::PassphraseNeeded)) => ("passphrase-needed", None),
             (None, Some(IssuingProblem::Failed(error))) => ("failed", Some(error.to_string())),
         };
-        let renewed = report
-            .renewed
-            .iter()
-            .map(|(place, issued, generation)| Line::renewed(place, issued, *generation));
+        let installed = report.installed.iter().map(Line::installed);
+        let handed_over = report.handed_over.iter();
+        let renewed =
+            installed.chain(handed_over.map(|(place, issued)| Line::renewed(place, issued)));
+        let taken_up = report.taken_up.iter().map(Line::taken_up);
         let waiting = report
             .waiting
             .iter()
@@ -153,7 +163,12 @@ impl Outcome {
             issuing_ca,
             issuing_ca_reason: reason,
             issuing_ca_not_after: show::rfc3339(authority.issuing()?.validity.not_after),
-            places: renewed.chain(waiting).chain(gone).chain(failed).collect(),
+            places: renewed
+                .chain(taken_up)
+                .chain(waiting)
+                .chain(gone)
+                .chain(failed)
+                .collect(),
             swept: report.swept,
             left: report.left.clone(),
             stopped: report.stopped.iter().map(ToString::to_string).collect(),
@@ -194,10 +209,11 @@ impl Outcome {
     /// due. A folder that was moved away, or changed, is as somebody wanted it.
     fn exit(&self) -> Exit {
         let is = |outcome| self.places.iter().any(|line| line.outcome == outcome);
-        let something_done = is("renewed") || self.issuing_ca == "renewed";
+        let something_done = is("renewed") || is("taken-up") || self.issuing_ca == "renewed";
         let failed = is("failed") || self.issuing_ca == "failed" || !self.stopped.is_empty();
         let unfinished = is("waiting") || self.issuing_ca == "passphrase-needed";
         match (failed, something_done) {
+            _ if is("put-back") => Exit::PutBack,
             (true, false) if self.is_wrong_passphrase && !is("failed") => Exit::BadInput,
             (true, false) => Exit::Failed,
             (true, true) => Exit::Findings,
@@ -227,19 +243,45 @@ impl Line {
             serial: None,
             not_after: None,
             generation: None,
+            proven: Vec::new(),
+            not_proven: None,
             cut_to_issuer: false,
             reason: None,
             hint: None,
         }
     }
 
-    fn renewed(place: &Place, issued: &Issued, generation: Option<u32>) -> Self {
+    fn renewed(place: &Place, issued: &Issued) -> Self {
         Self {
             serial: Some(issued.serial.to_string()),
             not_after: Some(show::rfc3339(issued.validity.not_after)),
-            generation,
             cut_to_issuer: issued.cut_to_issuer,
             ..Self::new("renewed", place)
+        }
+    }
+
+    fn installed((place, installed): &(Place, Installed)) -> Self {
+        Self {
+            generation: Some(installed.generation),
+            ..Self::renewed(place, &installed.issued)
+        }
+        .with(&installed.taken_up)
+    }
+
+    fn taken_up((known, taken_up): &(KnownPlace, TakenUp)) -> Self {
+        Self::known("taken-up", known).with(taken_up)
+    }
+
+    fn with(self, taken_up: &TakenUp) -> Self {
+        match taken_up {
+            TakenUp::Proven(servers) => Self {
+                proven: servers.clone(),
+                ..self
+            },
+            TakenUp::NotProven(why) => Self {
+                not_proven: Some(why.clone()),
+                ..self
+            },
         }
     }
 
@@ -252,10 +294,14 @@ impl Line {
     }
 
     fn failed((place, error): &(Place, Arc<DeliverError>)) -> Self {
+        let outcome = match **error {
+            DeliverError::PutBack { .. } => "put-back",
+            _ => "failed",
+        };
         Self {
             reason: Some(error.to_string()),
             hint: error.hint(),
-            ..Self::new("failed", place)
+            ..Self::new(outcome, place)
         }
     }
 
@@ -301,11 +347,10 @@ fn print(
     for stopped in &outcome.stopped {
         writeln!(out, "{BAD}stopped{BAD:#}  {}", printable(stopped))?;
     }
-    let is_installed = |line: &&Line| line.generation.is_some();
-    if outcome.places.iter().any(|line| is_installed(&line)) {
+    if outcome.places.iter().any(|line| line.not_proven.is_some()) {
         writeln!(
             out,
-            "\nReload PostgreSQL, so that it uses the new certificate: pg_ctl reload, or\nSELECT pg_reload_conf()"
+            "\nA server that was not asked uses the new certificate once it reloads: pg_ctl reload, or\nSELECT pg_reload_conf()"
         )?;
     }
     Ok(())
@@ -355,7 +400,15 @@ fn place(line: &Line, out: &mut impl Write) -> io::Result<()> {
             writeln!(
                 out,
                 "{GOOD}renewed{GOOD:#}  {profile} {STRONG}{name}{STRONG:#}  until {end}{cut}  {path}{generation}"
-            )
+            )?;
+            proof(line, out)
+        }
+        "taken-up" => {
+            writeln!(
+                out,
+                "{GOOD}taken up{GOOD:#}  {profile} {STRONG}{name}{STRONG:#}  until {end}  {path}: the server served something else"
+            )?;
+            proof(line, out)
         }
         "would-renew" => writeln!(
             out,
@@ -379,17 +432,32 @@ fn place(line: &Line, out: &mut impl Write) -> io::Result<()> {
                 "{WARNING}left alone{WARNING:#}  {profile} {STRONG}{name}{STRONG:#}  ends {end}  {path}{why}"
             )
         }
-        _ => {
+        outcome => {
             let reason = printable(line.reason.as_deref().unwrap_or_default());
+            let outcome = match outcome {
+                "put-back" => "put back",
+                other => other,
+            };
             writeln!(
                 out,
-                "{BAD}failed{BAD:#}  {profile} {STRONG}{name}{STRONG:#}  {path}: {reason}"
+                "{BAD}{outcome}{BAD:#}  {profile} {STRONG}{name}{STRONG:#}  {path}: {reason}"
             )?;
             match &line.hint {
                 Some(hint) => writeln!(out, "        {}", printable(hint)),
                 None => Ok(()),
             }
         }
+    }
+}
+
+fn proof(line: &Line, out: &mut impl Write) -> io::Result<()> {
+    if !line.proven.is_empty() {
+        let servers = printable(&line.proven.join(", "));
+        writeln!(out, "         served by {servers}")?;
+    }
+    match &line.not_proven {
+        Some(why) => writeln!(out, "         not proven: {}", printable(why)),
+        None => Ok(()),
     }
 }
 

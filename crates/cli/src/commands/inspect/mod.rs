@@ -1,17 +1,22 @@
-//! `pgpki inspect`: the ledger, a file or a folder.
+//! `pgpki inspect`: the ledger, a file or a folder, or servers.
 
+mod asked;
+mod certificate;
 mod findings;
 mod ledger;
+mod server;
 mod target;
 
 use time::OffsetDateTime;
 
 use crate::args::Inspect;
 use crate::exit::{Exit, Failure};
+use asked::Asked;
 
 pub(crate) fn run(args: &Inspect, now: OffsetDateTime) -> Result<Exit, Failure> {
-    match &args.target {
-        None => ledger::run(args, now),
-        Some(target) => target::run(args, target, now),
+    match asked::of(args)? {
+        Asked::Ledger => ledger::run(args, now),
+        Asked::Path(path) => target::run(args, path, now),
+        Asked::Servers(servers) => server::run(args, &servers, now),
     }
 }

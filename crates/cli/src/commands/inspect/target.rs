@@ -30,7 +30,7 @@ const MAX_FILE: u64 = 64 << 20;
 const MAX_FILES: usize = 1000;
 
 /// What files with certificates, keys, requests and CRLs are called.
-const ENDINGS: [&str; 11] = [
+pub(super) const ENDINGS: [&str; 11] = [
     "crt", "cer", "pem", "key", "csr", "req", "crl", "p12", "pfx", "der", "pk8",
 ];
 
@@ -115,8 +115,10 @@ fn file(
     now: OffsetDateTime,
 ) -> Result<Look, Failure> {
     let bytes = pgpki_fs::read_bounded(path, MAX_FILE).map_err(|error| match error {
-        ReadError::NotFound { .. } => Failure::from(error)
-            .hint("TARGET is a file or a folder; without one, everything issued is listed"),
+        ReadError::NotFound { .. } => Failure::from(error).hint(
+            "TARGET is a file or a folder; to look at a server, write its port as well, as in \
+                 HOST:5432. Without a target, everything issued is listed",
+        ),
         error => error.into(),
     })?;
     let document = Document::open(&bytes, passphrase.map(|bytes| bytes.as_slice()))

@@ -2,14 +2,11 @@
 
 use std::path::Path;
 
-use pgpki_core::document::{
-    CertificateFacts, CrlFacts, Document, Item, KeyFacts, RequestFacts, Signature,
-};
-use pgpki_core::due::{Phase, Within};
-use pgpki_core::profile::Profile;
+use pgpki_core::document::{CrlFacts, Document, Item, KeyFacts, RequestFacts, Signature};
 use serde::Serialize;
 use time::OffsetDateTime;
 
+use super::super::certificate::{self, CertificateJson};
 use super::{ChainSeen, Found, Look, text};
 use crate::exit::Failure;
 use crate::show;
@@ -32,23 +29,6 @@ struct FileJson<'a> {
     name: &'a str,
     encoding: Option<&'static str>,
     holds: Vec<&'a str>,
-}
-
-#[derive(Serialize)]
-struct CertificateJson<'a> {
-    file: &'a str,
-    serial: &'a str,
-    serial_decimal: &'a str,
-    profile: Option<&'static str>,
-    subject: &'a str,
-    issuer: &'a str,
-    names: Vec<String>,
-    not_before: String,
-    not_after: String,
-    status: &'static str,
-    key: String,
-    signature: &'a str,
-    sha256: &'a str,
 }
 
 #[derive(Serialize)]
@@ -113,14 +93,18 @@ pub(super) fn write(target: &Path, look: &Look, now: OffsetDateTime) -> Result<(
 impl<'a> Report<'a> {
     fn add(&mut self, file: &'a str, item: &'a Item, look: &'a Look, now: OffsetDateTime) {
         match item {
-            Item::Certificate(facts) => self.certificates.push(certificate(file, facts, now)),
+            Item::Certificate(facts) => {
+                self.certificates
+                    .push(CertificateJson::of(Some(file), facts, now))
+            }
             Item::Key(facts) => self.keys.push(key(file, facts, look)),
             Item::Request(facts) => self.requests.push(request(file, facts)),
             Item::Crl(facts) => self.crls.push(crl(file, facts)),
             Item::Pkcs12(facts) => {
                 let certificates = facts.certificates.iter();
-                self.certificates
-                    .extend(certificates.map(|named| certificate(file, &named.facts, now)));
+                self.certificates.extend(
+                    certificates.map(|named| CertificateJson::of(Some(file), &named.facts, now)),
+                );
                 let keys = facts.keys.iter();
                 self.keys
                     .extend(keys.map(|named| key(file, &named.facts, look)));
@@ -151,28 +135,6 @@ fn file<'a>(name: &'a str, document: Option<&'a Document>) -> FileJson<'a> {
     }
 }
 
-fn certificate<'a>(
-    file: &'a str,
-    facts: &'a CertificateFacts,
-    now: OffsetDateTime,
-) -> CertificateJson<'a> {
-    CertificateJson {
-        file,
-        serial: &facts.serial.hex,
-        serial_decimal: &facts.serial.decimal,
-        profile: facts.profile().map(Profile::as_str),
-        subject: &facts.subject,
-        issuer: &facts.issuer,
-        names: text::names(&facts.alternative_names),
-        not_before: show::rfc3339(facts.validity.not_before),
-        not_after: show::rfc3339(facts.validity.not_after),
-        status: show::phase(Phase::at(facts.validity, Within::Third, now)),
-        key: facts.public_key.kind.to_string(),
-        signature: &facts.signature_algorithm,
-        sha256: &facts.fingerprint,
-    }
-}
-
 fn key<'a>(file: &'a str, facts: &'a KeyFacts, look: &'a Look) -> KeyJson<'a> {
     let matches = look.matches.iter().filter(|(key, _)| key == file);
     KeyJson {
@@ -190,7 +152,7 @@ fn request<'a>(file: &'a str, facts: &'a RequestFacts) -> RequestJson<'a> {
     RequestJson {
         file,
         subject: &facts.subject,
-        names: text::names(&facts.alternative_names),
+        names: certificate::names(&facts.alternative_names),
         key: facts.public_key.kind.to_string(),
         signature: match facts.signature {
             Signature::Good => "good",

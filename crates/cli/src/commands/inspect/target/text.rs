@@ -3,12 +3,12 @@
 use std::io::{self, Write};
 
 use pgpki_core::document::{
-    AlternativeNames, CertificateFacts, CrlFacts, Document, Encoding, Item, KeyFacts, Opening,
-    Pkcs12Facts, RequestFacts, Signature, printable,
+    CrlFacts, Document, Encoding, Item, KeyFacts, Opening, Pkcs12Facts, RequestFacts, Signature,
+    printable,
 };
-use pgpki_core::due::{Phase, Within};
 use time::OffsetDateTime;
 
+use super::super::certificate::{self, line, names};
 use super::Look;
 use crate::show::{self, FAINT, STRONG};
 
@@ -49,7 +49,7 @@ pub(super) fn encoding(document: &Document) -> &'static str {
 
 fn item(item: &Item, now: OffsetDateTime, out: &mut impl Write) -> io::Result<()> {
     match item {
-        Item::Certificate(facts) => certificate(facts, None, now, out),
+        Item::Certificate(facts) => certificate::print(facts, "", now, out),
         Item::Key(facts) => key(facts, None, out),
         Item::Request(facts) => request(facts, out),
         Item::Crl(facts) => crl(facts, now, out),
@@ -57,56 +57,6 @@ fn item(item: &Item, now: OffsetDateTime, out: &mut impl Write) -> io::Result<()
         Item::Other { label } => writeln!(out, "  a block {label:?}, which says nothing here"),
         _ => Ok(()),
     }
-}
-
-fn certificate(
-    facts: &CertificateFacts,
-    alias: Option<&str>,
-    now: OffsetDateTime,
-    out: &mut impl Write,
-) -> io::Result<()> {
-    let kind = match facts.profile() {
-        Some(profile) => format!("{profile} certificate"),
-        None => "certificate".to_owned(),
-    };
-    writeln!(
-        out,
-        "  {kind}  {STRONG}{}{STRONG:#}{}",
-        facts.title(),
-        aliased(alias)
-    )?;
-    if !facts.alternative_names.is_empty() {
-        line("names", names(&facts.alternative_names).join(", "), out)?;
-    }
-    let phase = Phase::at(facts.validity, Within::Third, now);
-    let style = show::phase_style(phase);
-    let bar = show::bar(facts.validity, now);
-    let left = match (phase, show::days_left(facts.validity, now)) {
-        (Phase::Expired, days) => format!("ended {} days ago", -days),
-        (Phase::NotYetValid, _) => "has not begun".to_owned(),
-        (_, days) => format!("{days} days left"),
-    };
-    let (from, until) = (facts.validity.not_before, facts.validity.not_after);
-    let (from, until) = (show::date(from), show::date(until));
-    line(
-        "valid",
-        format!("{from} to {until}  {style}{bar}{style:#} {left}"),
-        out,
-    )?;
-    line("subject", &facts.subject, out)?;
-    line("issuer", &facts.issuer, out)?;
-    let key = &facts.public_key.kind;
-    line(
-        "key",
-        format!("{key}, signed with {}", facts.signature_algorithm),
-        out,
-    )?;
-    line(
-        "serial",
-        format!("{} (decimal {})", facts.serial.hex, facts.serial.decimal),
-        out,
-    )?;
-    line("sha256", &facts.fingerprint, out)
 }
 
 fn key(facts: &KeyFacts, alias: Option<&str>, out: &mut impl Write) -> io::Result<()> {
@@ -174,7 +124,7 @@ fn pkcs12(facts: &Pkcs12Facts, now: OffsetDateTime, out: &mut impl Write) -> io:
         key(&named.facts, named.alias.as_deref(), out)?;
     }
     for named in &facts.certificates {
-        certificate(&named.facts, named.alias.as_deref(), now, out)?;
+        certificate::print(&named.facts, &aliased(named.alias.as_deref()), now, out)?;
     }
     Ok(())
 }
@@ -193,13 +143,4 @@ fn aliased(alias: Option<&str>) -> String {
     alias
         .map(|alias| format!("  alias {alias}"))
         .unwrap_or_default()
-}
-
-pub(super) fn names(names: &AlternativeNames) -> Vec<String> {
-    let addresses = names.ip.iter().map(ToString::to_string);
-    names.dns.iter().cloned().chain(addresses).collect()
-}
-
-fn line(label: &str, text: impl std::fmt::Display, out: &mut impl Write) -> io::Result<()> {
-    writeln!(out, "    {FAINT}{label:<8}{FAINT:#} {text}")
 }

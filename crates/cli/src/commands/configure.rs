@@ -1,0 +1,233 @@
+//! `pgpki configure`: make a cluster use an installation, and prove that it does.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use pgpki_core::document::printable;
+use pgpki_fs::{Installation, Owner};
+use pgpki_postgres::cluster::Cluster;
+use pgpki_postgres::configure::{
+    self, Applied, Authentication, Change, ClientCerts, ConfigureError, Judgement, Wishes,
+};
+use pgpki_postgres::reload::{self, Proof};
+
+use crate::args::{Configure, Rules};
+use crate::exit::{Exit, Failure};
+use crate::servers;
+use crate::show::{FAINT, GOOD, STRONG};
+
+/// The role name that stands for every role, as in `pg_hba.conf`.
+const ALL: &str = "all";
+
+pub(crate) fn run(args: &Configure) -> Result<Exit, Failure> {
+    let cluster = args.which.find()?;
+    let out = &mut anstream::stdout().lock();
+    let path = pgpki_fs::canonical(&args.install)?;
+    let changes = match args.remove {
+        true => configure::plan_removal(&cluster)?,
+        false => plan(&cluster, &path, &args.rules)?,
+    };
+    if changes.is_empty() {
+        writeln!(out, "{} is configured like that already.", cluster.name())?;
+        return Ok(Exit::Done);
+    }
+    if args.dry_run {
+        for change in &changes {
+            write!(out, "{}", printable_lines(&change.diff()))?;
+        }
+        return Ok(Exit::Done);
+    }
+    let done = match args.remove {
+        true => remove(&cluster, &changes, !args.no_reload)?,
+        false => {
+            let installation = Installation::open(&path, cluster.owner)?;
+            carry_out(&cluster, &changes, &installation, !args.no_reload)?
+        }
+    };
+    report(&cluster, &changes, &done, out)?;
+    Ok(Exit::Done)
+}
+
+/// What is to change so that `cluster` uses the installation.
+pub(super) fn plan(
+    cluster: &Cluster,
+    installation: &Path,
+    rules: &Rules,
+) -> Result<Vec<Change>, Failure> {
+    let wishes = Wishes {
+        installation: installation.to_owned(),
+        require_tls: rules.require_tls,
+        client_certs: client_certs(&rules.client_certs)?,
+        authentication: match rules.with_password {
+            true => Authentication::CertificateAndPassword,
+            false => Authentication::Certificate,
+        },
+    };
+    configure::plan(cluster, &wishes).map_err(|error| match &error {
+        ConfigureError::Managed(manager) => {
+            let instead = manager.instead(installation);
+            Failure::from(error).hint(instead)
+        }
+        _ => error.into(),
+    })
+}
+
+fn client_certs(named: &[String]) -> Result<ClientCerts, Failure> {
+    Ok(match named {
+        [] => ClientCerts::AsBefore,
+        names if names.iter().any(|name| name == ALL) => ClientCerts::All,
+        names => {
+            let roles: Result<Vec<_>, _> = names.iter().map(|name| name.parse()).collect();
+            ClientCerts::Roles(roles?)
+        }
+    })
+}
+
+/// What became of it.
+pub(super) enum Done {
+    /// The server serves what is installed.
+    Proven(Proof),
+    /// It was not asked, and why.
+    NotProven(&'static str),
+}
+
+/// Writes the files, lets the server judge them, reloads it, and proves that it serves what is
+/// installed. If anything of that fails, the files are as they were, and the server is told so.
+pub(super) fn carry_out(
+    cluster: &Cluster,
+    changes: &[Change],
+    installation: &Installation,
+    reload: bool,
+) -> Result<Done, Failure> {
+    let chain = servers::installed_chain(installation)
+        .map_err(|reason| Failure::new(Exit::BadInput, reason))?;
+    refuse_if_unreadable(cluster, installation.owner())?;
+    let applied = Applied::write(cluster, changes)?;
+    let postmaster = match (reload, applied.judgement) {
+        (false, _) => return Ok(Done::NotProven("not reloaded, as asked")),
+        (true, Judgement::NotRunning) => return Ok(Done::NotProven("not running")),
+        (true, Judgement::Accepted) => cluster.postmaster()?,
+    };
+    let Some(postmaster) = postmaster else {
+        return Ok(Done::NotProven("not running"));
+    };
+    match reload::reload_and_prove(&postmaster, cluster.major, &chain, reload::PATIENCE) {
+        Ok(proof) => Ok(Done::Proven(proof)),
+        Err(error) => {
+            applied.undo(&error)?;
+            let after = match postmaster.reload() {
+                Ok(()) => "the files are as before, and the server was told".to_owned(),
+                Err(error) => format!("the files are as before, but {error}"),
+            };
+            let message = format!("{}: {error}; {after}", cluster.name());
+            Err(Failure::new(Exit::PutBack, message)
+                .hint("Put right what the server complains of and run it again"))
+        }
+    }
+}
+
+/// The key is the installation's owner's, and PostgreSQL takes one of its own user or of root.
+fn refuse_if_unreadable(cluster: &Cluster, owner: Owner) -> Result<(), Failure> {
+    if owner.uid == cluster.owner.uid {
+        return Ok(());
+    }
+    let message = format!(
+        "the installed files belong to {owner}, and {} runs as {}",
+        cluster.name(),
+        cluster.owner
+    );
+    Err(Failure::new(Exit::Refused, message).hint(
+        "Make an installation for that user: pgpki issue-server … --install DIR --owner USER",
+    ))
+}
+
+fn remove(cluster: &Cluster, changes: &[Change], reload: bool) -> Result<Done, Failure> {
+    let applied = Applied::write(cluster, changes)?;
+    match (reload, applied.judgement) {
+        (false, _) => Ok(Done::NotProven("not reloaded, as asked")),
+        (true, Judgement::NotRunning) => Ok(Done::NotProven("not running")),
+        (true, Judgement::Accepted) => {
+            if let Some(postmaster) = cluster.postmaster()? {
+                postmaster.reload().map_err(|error| {
+                    let hint = error.hint();
+                    let failure = Failure::new(Exit::Findings, &error);
+                    match hint {
+                        Some(hint) => failure.hint(hint),
+                        None => failure,
+                    }
+                })?;
+            }
+            Ok(Done::NotProven("reloaded without pgpki's lines"))
+        }
+    }
+}
+
+pub(super) fn report(
+    cluster: &Cluster,
+    changes: &[Change],
+    done: &Done,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let name = printable(&cluster.name());
+    writeln!(
+        out,
+        "{STRONG}Cluster{STRONG:#}    {name}, PostgreSQL {}",
+        cluster.major
+    )?;
+    for change in changes {
+        let verb = match (&change.before, &change.after) {
+            (None, _) => "written",
+            (_, None) => "removed",
+            _ => "changed",
+        };
+        let path = printable(&change.path.to_string_lossy());
+        writeln!(out, "  {verb:<11}{path}")?;
+    }
+    match done {
+        Done::Proven(proof) => {
+            let direct = match proof.direct {
+                true => ", and with sslnegotiation=direct",
+                false => "",
+            };
+            writeln!(
+                out,
+                "  {GOOD}proven{GOOD:#}     {} serves what is installed{direct}",
+                proof.endpoint
+            )
+        }
+        Done::NotProven(why) => writeln!(out, "  {FAINT}not proven{FAINT:#} {why}"),
+    }
+}
+
+/// A diff for a terminal: its lines, with nothing else in them that a terminal would act upon.
+fn printable_lines(text: &str) -> String {
+    text.split_inclusive('\n')
+        .map(|line| match line.strip_suffix('\n') {
+            Some(line) => format!("{}\n", printable(line)),
+            None => printable(line).to_string(),
+        })
+        .collect()
+}
+
+impl From<ConfigureError> for Failure {
+    fn from(error: ConfigureError) -> Self {
+        let exit = match &error {
+            ConfigureError::Managed(_)
+            | ConfigureError::Shadowed { .. }
+            | ConfigureError::NotOurs { .. }
+            | ConfigureError::Block { .. }
+            | ConfigureError::Rejected(_) => Exit::Refused,
+            ConfigureError::Faulty(_)
+            | ConfigureError::BadRule { .. }
+            | ConfigureError::Missing { .. }
+            | ConfigureError::Path(_) => Exit::BadInput,
+            ConfigureError::Stuck { .. } => Exit::Findings,
+            _ => Exit::Failed,
+        };
+        let failure = Self::new(exit, &error);
+        match error.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}

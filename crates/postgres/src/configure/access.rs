@@ -1,0 +1,73 @@
+//! The rules: one marked block at the top of `pg_hba.conf`, because the first match wins. Lines
+//! for Unix-domain sockets are not touched, so that the administrator is never locked out.
+
+use pgpki_core::name::Role;
+
+use super::{Authentication, Change, ClientCerts, ConfigureError, Current, Wishes};
+use crate::cluster::Cluster;
+use crate::conf::marked::Block;
+use crate::hba::Hba;
+
+pub(super) fn plan(cluster: &Cluster, wishes: &Wishes) -> Result<Vec<Change>, ConfigureError> {
+    let lines = rules(wishes);
+    if lines.is_empty() {
+        return Ok(Vec::new());
+    }
+    let file = Current::read(&cluster.hba_file)?.existing()?;
+    let hba = Hba::parse(file.bytes(), cluster.major);
+    let block = Block::new(lines).map_err(file.block_error())?;
+    let after = hba.with_block(&block).map_err(file.block_error())?;
+    if let Some((line, problem)) = after.problems().into_iter().next() {
+        return Err(ConfigureError::BadRule {
+            path: file.path,
+            line,
+            problem: Box::new(problem),
+        });
+    }
+    Ok(vec![file.change(Some(after.to_bytes().to_vec()), None)])
+}
+
+pub(super) fn plan_removal(cluster: &Cluster) -> Result<Vec<Change>, ConfigureError> {
+    let file = Current::read(&cluster.hba_file)?.existing()?;
+    let hba = Hba::parse(file.bytes(), cluster.major);
+    let after = hba.without_block().map_err(file.block_error())?;
+    let change = after.map(|after| file.change(Some(after.to_bytes().to_vec()), None));
+    Ok(change.into_iter().collect())
+}
+
+/// The rules that the wishes come to. `all` does not match replication, which therefore has lines
+/// of its own.
+fn rules(wishes: &Wishes) -> Vec<String> {
+    let method = match wishes.authentication {
+        Authentication::Certificate => "cert",
+        Authentication::CertificateAndPassword => "scram-sha-256 clientcert=verify-full",
+    };
+    let both = |kind: &str, users: &str, method: &str| {
+        ["all", "replication"]
+            .map(|database| format!("{kind:<9}  {database:<11}  {users}  all  {method}"))
+    };
+    let mut rules = Vec::new();
+    let certified = match &wishes.client_certs {
+        ClientCerts::AsBefore => None,
+        ClientCerts::All => Some("all".to_owned()),
+        ClientCerts::Roles(roles) => Some(users(roles)),
+    };
+    // Without this, a client that has no certificate falls back to a password in the clear:
+    // libpq's default, sslmode=prefer, tries again without TLS.
+    match (&certified, wishes.require_tls) {
+        (_, true) => rules.extend(both("hostnossl", "all", "reject")),
+        (Some(users), false) => rules.extend(both("hostnossl", users, "reject")),
+        (None, false) => {}
+    }
+    if let Some(users) = &certified {
+        rules.extend(both("hostssl", users, method));
+    }
+    rules
+}
+
+/// Names in quotes, so that none of them is taken for a keyword, a group or a file.
+fn users(roles: &[Role]) -> String {
+    let quoted = |role: &Role| format!("\"{}\"", role.as_str().replace('"', "\"\""));
+    let names: Vec<_> = roles.iter().map(quoted).collect();
+    names.join(",")
+}

@@ -1,0 +1,139 @@
+//! Carrying out a plan: written, judged by the server, and put back if it does not agree.
+
+use std::time::{Duration, Instant};
+
+use pgpki_fs::{Text, TextError};
+
+use super::{Change, ConfigureError};
+use crate::cluster::Cluster;
+use crate::sql::{Row, Session, SqlError};
+
+/// How long the server may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the server said to the new files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// It found nothing wrong with them.
+    Accepted,
+    /// It does not run: only pgpki has looked.
+    NotRunning,
+}
+
+/// Files that say what they are to say, and what they said before.
+#[derive(Debug)]
+#[must_use = "the way back is in it"]
+pub struct Applied<'a> {
+    changes: &'a [Change],
+    /// What the server said.
+    pub judgement: Judgement,
+}
+
+impl<'a> Applied<'a> {
+    /// Writes the files and lets the server judge them. Nothing is loaded yet.
+    ///
+    /// # Errors
+    /// A file cannot be written, or the server cannot be asked or does not accept them. What was
+    /// written is put back.
+    pub fn write(cluster: &Cluster, changes: &'a [Change]) -> Result<Self, ConfigureError> {
+        let mut session = open(cluster)?;
+        // What was wrong before, such as a parameter that needs a restart, is none of ours.
+        let known = match &mut session {
+            Some(session) => complaints(session)?,
+            None => Vec::new(),
+        };
+        for (index, change) in changes.iter().enumerate() {
+            let written =
+                Text::exchange(&change.path, change.before.as_ref(), change.after.as_ref());
+            if let Err(error) = written {
+                put_back(&changes[..index], &error)?;
+                return Err(error.into());
+            }
+        }
+        let Some(session) = &mut session else {
+            return Ok(Self {
+                changes,
+                judgement: Judgement::NotRunning,
+            });
+        };
+        let new = complaints(session).map(|mut found| {
+            found.retain(|complaint| !known.contains(complaint));
+            found
+        });
+        let refused = match new {
+            Ok(new) if new.is_empty() => {
+                return Ok(Self {
+                    changes,
+                    judgement: Judgement::Accepted,
+                });
+            }
+            Ok(new) => ConfigureError::Rejected(new),
+            Err(error) => error.into(),
+        };
+        put_back(changes, &refused)?;
+        Err(refused)
+    }
+
+    /// Puts back what the files said before, byte for byte.
+    ///
+    /// # Errors
+    /// A file cannot be put back; the others are.
+    pub fn undo(self, because: &dyn std::fmt::Display) -> Result<(), ConfigureError> {
+        put_back(self.changes, because)
+    }
+}
+
+fn put_back(changes: &[Change], because: &dyn std::fmt::Display) -> Result<(), ConfigureError> {
+    let mut stuck = None;
+    for change in changes.iter().rev() {
+        let back = Text::exchange(&change.path, change.after.as_ref(), change.before.as_ref());
+        if let Err(source) = back {
+            stuck = Some((change.path.clone(), source));
+        }
+    }
+    match stuck {
+        None => Ok(()),
+        Some((path, source)) => Err(stuck_at(path, source, because)),
+    }
+}
+
+fn stuck_at(
+    path: std::path::PathBuf,
+    source: TextError,
+    because: &dyn std::fmt::Display,
+) -> ConfigureError {
+    ConfigureError::Stuck {
+        because: because.to_string(),
+        path,
+        source,
+    }
+}
+
+fn open(cluster: &Cluster) -> Result<Option<Session>, SqlError> {
+    let postmaster = cluster.postmaster().ok().flatten();
+    let socket = postmaster.and_then(|postmaster| postmaster.socket());
+    socket
+        .map(|socket| Session::open(&socket, Instant::now() + PATIENCE))
+        .transpose()
+}
+
+/// Everything that the server finds wrong with its files as they are on disk now.
+///
+/// A broken line of `pg_hba.conf` has no type, and may have no error either; one with both is a
+/// good line that cannot match yet, such as `hostssl` while TLS is off.
+fn complaints(session: &mut Session) -> Result<Vec<String>, SqlError> {
+    let rules = session.query(
+        "SELECT 'pg_hba.conf', line_number, coalesce(error, 'this line is not understood') \
+         FROM pg_hba_file_rules WHERE type IS NULL",
+    )?;
+    let settings = session.query(
+        "SELECT sourcefile, sourceline, coalesce(name || ': ', '') || error \
+         FROM pg_file_settings WHERE error IS NOT NULL",
+    )?;
+    Ok(rules.iter().chain(&settings).map(complaint).collect())
+}
+
+fn complaint(row: &Row) -> String {
+    let column = |index: usize| row.get(index).cloned().flatten().unwrap_or_default();
+    format!("{}, line {}: {}", column(0), column(1), column(2))
+}

@@ -1,0 +1,62 @@
+//! What is wrong with a cluster's TLS before its users find out.
+//!
+//! Facts are gathered first, then judged: what looks at files, asks the server or shakes hands
+//! decides nothing, and each judgement is a pure function of what was seen. A healthy cluster gives
+//! no finding of warning or worse. What could not be looked at is a finding of its own.
+
+use std::path::PathBuf;
+
+use pgpki_core::finding::Finding;
+
+/// A finding, and what it is about: a file and perhaps its line, or a role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located {
+    /// What was found.
+    pub finding: Finding,
+    /// The file that it is about; escape it before it goes to a terminal.
+    pub file: Option<PathBuf>,
+    /// The line of the file, from 1.
+    pub line: Option<u32>,
+    /// The role that it is about, to the letter; escape it before it goes to a terminal.
+    pub role: Option<String>,
+}
+
+impl From<Finding> for Located {
+    fn from(finding: Finding) -> Self {
+        Self {
+            finding,
+            file: None,
+            line: None,
+            role: None,
+        }
+    }
+}
+
+impl Located {
+    /// A finding about a file.
+    #[must_use]
+    pub fn in_file(finding: Finding, file: impl Into<PathBuf>) -> Self {
+        Self {
+            file: Some(file.into()),
+            ..Self::from(finding)
+        }
+    }
+
+    /// A finding about a line of a file, from 1.
+    #[must_use]
+    pub fn at_line(finding: Finding, file: impl Into<PathBuf>, line: u32) -> Self {
+        Self {
+            line: Some(line),
+            ..Self::in_file(finding, file)
+        }
+    }
+
+    /// A finding about a role.
+    #[must_use]
+    pub fn of_role(finding: Finding, role: impl Into<String>) -> Self {
+        Self {
+            role: Some(role.into()),
+            ..Self::from(finding)
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Reload and proof: a server is told to read its certificate again, and asked for it over the
+//! wire until it serves the one that is installed.
+//!
+//! A reload that fails is silent: `pg_ctl reload` succeeds, `SHOW ssl_cert_file` prints the new
+//! path, and the old certificate goes on being served until a restart fails. The handshake is the
+//! only witness, and the server's log the only one that knows why.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use pgpki_core::name::Host;
+
+use crate::postmaster::{Log, Postmaster, PostmasterError};
+use crate::probe::{Comparison, Difference, Endpoint, Negotiation, ProbeError, compare, probe};
+
+/// How long a server is given to serve what is installed. A postmaster that is busy forking
+/// answers a signal late; after this long it is not busy but stuck.
+pub const PATIENCE: Duration = Duration::from_secs(15);
+
+/// The longest single question, so that a server that restarts meanwhile is asked again.
+const ONE_QUESTION: Duration = Duration::from_secs(3);
+
+/// Between two questions. A reload takes a few milliseconds.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What the server logs when it keeps the certificate that it had (`be-secure-openssl.c`), unless
+/// its messages are in another language.
+const KEPT: &str = "SSL configuration was not reloaded";
+
+/// The first version that can begin with TLS (`sslnegotiation=direct`).
+const DIRECT: u32 = 17;
+
+/// The most lines of a log that are repeated to the user.
+const MOST_LINES: usize = 8;
+
+/// A handshake returned the very chain that was installed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// Where.
+    pub endpoint: Endpoint,
+    /// Whether it was also served to a client that begins with TLS, as versions from 17 on allow.
+    pub direct: bool,
+}
+
+/// Why there is no proof.
+#[derive(Debug, thiserror::Error)]
+#[error("{cause}{}", logged(.lines))]
+pub struct NotProven {
+    /// What stands in the way.
+    #[source]
+    pub cause: Box<Cause>,
+    /// What the server has logged since it was told to reload, where that can be read.
+    pub lines: Vec<String>,
+}
+
+/// What stands in the way of a proof.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Cause {
+    /// It has ended meanwhile.
+    #[error("the server has stopped running")]
+    Ended,
+    /// It is not yet, or no longer, open to connections.
+    #[error("the server is starting up")]
+    Starting,
+    /// TLS is spoken over TCP only.
+    #[error(
+        "the server listens on no TCP address (listen_addresses), and TLS is spoken on no other"
+    )]
+    NotListening,
+    /// The address that it listens on is none that can be asked.
+    #[error("the server listens on {0:?}, which is no address that can be asked")]
+    OddAddress(String),
+    /// It could not be told, or not be looked at.
+    #[error(transparent)]
+    Postmaster(#[from] PostmasterError),
+    /// It says that it kept the certificate that it had.
+    #[error("the server could not load the new files and kept its old certificate")]
+    Kept,
+    /// Something else is served.
+    #[error("{endpoint}: {difference}")]
+    Differs {
+        /// Where.
+        endpoint: Endpoint,
+        /// How it differs.
+        difference: Difference,
+    },
+    /// It could not be asked.
+    #[error(transparent)]
+    NoAnswer(#[from] ProbeError),
+}
+
+impl<C: Into<Cause>> From<C> for NotProven {
+    fn from(cause: C) -> Self {
+        Self {
+            cause: Box::new(cause.into()),
+            lines: Vec::new(),
+        }
+    }
+}
+
+fn logged(lines: &[String]) -> String {
+    match lines {
+        [] => String::new(),
+        lines => format!("; it logged: {}", lines.join("; ")),
+    }
+}
+
+/// Tells the server of a data directory to reload, and asks it until it serves `chain` (DER, the
+/// leaf first) or `patience` is over. A server that restarts meanwhile is asked when it is back.
+///
+/// # Errors
+/// It does not serve it. What is on disk is for the caller to put right.
+pub fn reload_and_prove(
+    postmaster: &Postmaster,
+    major: u32,
+    chain: &[Vec<u8>],
+    patience: Duration,
+) -> Result<Proof, NotProven> {
+    let log = postmaster.log();
+    let deadline = Instant::now() + patience;
+    match postmaster.reload() {
+        // One that restarts comes back with what is on disk.
+        Ok(())
+        | Err(PostmasterError::Signal {
+            source: Errno::ESRCH,
+            ..
+        }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    loop {
+        let mut failure = match Postmaster::of(&postmaster.data_directory) {
+            Ok(Some(now)) => match ask(&now, major, chain, deadline) {
+                Ok(proof) => return Ok(proof),
+                Err(failure) => failure,
+            },
+            Ok(None) => Cause::Ended.into(),
+            Err(error) => error.into(),
+        };
+        let lines = log.as_ref().map(Log::since).unwrap_or_default();
+        let kept = lines.iter().any(|line| line.contains(KEPT));
+        if kept {
+            failure.cause = Box::new(Cause::Kept);
+        }
+        let is_final = matches!(*failure.cause, Cause::NotListening | Cause::OddAddress(_));
+        if kept || is_final || Instant::now() + PAUSE >= deadline {
+            failure.lines = telling(lines);
+            return Err(failure);
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
+/// What of a log says why: not that it was told to reload, and not that others came and went.
+fn telling(lines: Vec<String>) -> Vec<String> {
+    lines
+        .into_iter()
+        .filter(|line| !line.contains("SIGHUP") && !line.trim().is_empty())
+        .take(MOST_LINES)
+        .collect()
+}
+
+fn ask(
+    postmaster: &Postmaster,
+    major: u32,
+    chain: &[Vec<u8>],
+    deadline: Instant,
+) -> Result<Proof, NotProven> {
+    let endpoint = endpoint(postmaster)?;
+    ask_once(&endpoint, chain, deadline)?;
+    let direct = major >= DIRECT;
+    if direct {
+        let direct = Endpoint {
+            negotiation: Negotiation::Direct,
+            ..endpoint.clone()
+        };
+        ask_once(&direct, chain, deadline)?;
+    }
+    Ok(Proof { endpoint, direct })
+}
+
+/// Asks a server for its chain, once, and compares.
+///
+/// # Errors
+/// It serves another one, or does not answer.
+pub fn ask_once(
+    endpoint: &Endpoint,
+    chain: &[Vec<u8>],
+    deadline: Instant,
+) -> Result<(), NotProven> {
+    let deadline = deadline.min(Instant::now() + ONE_QUESTION);
+    let served = probe(endpoint, deadline)?;
+    match compare(&served.chain, chain) {
+        Comparison::Match => Ok(()),
+        Comparison::Differs(difference) => {
+            let endpoint = endpoint.clone();
+            Err(Cause::Differs {
+                endpoint,
+                difference,
+            }
+            .into())
+        }
+    }
+}
+
+/// Where a server of this machine can be asked.
+///
+/// # Errors
+/// It listens on no TCP address.
+pub fn endpoint(postmaster: &Postmaster) -> Result<Endpoint, NotProven> {
+    if !postmaster.is_ready {
+        return Err(Cause::Starting.into());
+    }
+    let listens = postmaster
+        .listen_address
+        .as_deref()
+        .ok_or(Cause::NotListening)?;
+    let host = match listens {
+        "*" | "0.0.0.0" => Host::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        "::" => Host::Ip(IpAddr::V6(Ipv6Addr::LOCALHOST)),
+        name => name
+            .parse()
+            .map_err(|_| Cause::OddAddress(name.to_owned()))?,
+    };
+    Ok(Endpoint::new(host, postmaster.port))
+}

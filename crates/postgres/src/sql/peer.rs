@@ -1,0 +1,67 @@
+//! Connecting as somebody else, for a moment.
+
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use nix::unistd::{Uid, User, geteuid, seteuid};
+
+use super::SqlCause;
+
+/// The role that `peer` authentication lets in: the one that is called like the user.
+pub(super) fn name_of(uid: Uid) -> Result<String, SqlCause> {
+    let unknown = |reason: &str| SqlCause::User {
+        uid,
+        reason: reason.to_owned(),
+    };
+    match User::from_uid(uid) {
+        Ok(Some(user)) => Ok(user.name),
+        Ok(None) => Err(unknown("this machine knows no such user")),
+        Err(error) => Err(unknown(error.desc())),
+    }
+}
+
+/// Connects to a socket as `uid`. The server sees the user who connected, so nothing else needs to
+/// be done as that user.
+///
+/// The kernel keeps the user of the moment of `connect(2)`; see `unix(7)`, `SO_PEERCRED`.
+pub(super) fn connect(path: &Path, uid: Uid) -> Result<UnixStream, SqlCause> {
+    let caller = geteuid();
+    if caller == uid {
+        return Ok(UnixStream::connect(path)?);
+    }
+    if !caller.is_root() {
+        let reason = "only root and that user itself can".to_owned();
+        return Err(SqlCause::User { uid, reason });
+    }
+    let taken_on = TakenOn::take_on(uid, caller)?;
+    let connected = UnixStream::connect(path);
+    drop(taken_on);
+    Ok(connected?)
+}
+
+/// While it lives, the process acts as another user.
+struct TakenOn {
+    caller: Uid,
+}
+
+impl TakenOn {
+    fn take_on(uid: Uid, caller: Uid) -> Result<Self, SqlCause> {
+        match seteuid(uid) {
+            Ok(()) => Ok(Self { caller }),
+            Err(error) => Err(SqlCause::User {
+                uid,
+                reason: error.desc().to_owned(),
+            }),
+        }
+    }
+}
+
+impl Drop for TakenOn {
+    fn drop(&mut self) {
+        // The real user is still root, so this cannot be refused; and nothing may go on as anybody
+        // else.
+        if let Err(error) = seteuid(self.caller) {
+            panic!("cannot be the user {} again: {error}", self.caller);
+        }
+    }
+}
