@@ -74,6 +74,7 @@ pub struct Home {
 #[command(after_long_help = "\
 Examples:
   sudo pgpki init db.example.com 10.0.0.5
+  sudo pgpki init db.example.com --cluster 15/main --require-tls
   pgpki init --home ./pki --install ./tls --no-root-passphrase localhost")]
 pub struct Init {
     /// Names and addresses under which clients reach the server; the first is the common name
@@ -113,6 +114,26 @@ pub struct Init {
     /// Days until the server's certificate ends [default: 365]
     #[arg(long, value_name = "N", value_parser = days, allow_hyphen_values = true)]
     pub days: Option<Days>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub configure: Configured,
+}
+
+/// A cluster that is to use what is installed, if one is named.
+#[derive(Debug, Args)]
+pub struct Configured {
+    /// Have the cluster with this data directory use what is installed, as pgpki configure does
+    #[arg(long, value_name = "DIR", conflicts_with = "cluster", help_heading = "Cluster", value_hint = ValueHint::DirPath)]
+    pub pgdata: Option<PathBuf>,
+    /// The same for the cluster that Debian's tools call so
+    #[arg(long, value_name = "VERSION/NAME", help_heading = "Cluster")]
+    pub cluster: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub rules: Rules,
+    /// Do not reload the server, and do not look what it serves
+    #[arg(long, help_heading = "Cluster")]
+    pub no_reload: bool,
 }
 
 /// How the root key is guarded.
@@ -237,6 +258,13 @@ pub struct Rules {
     /// Ask for a password beside the certificate
     #[arg(long, requires = "client_certs", help_heading = "Access")]
     pub with_password: bool,
+}
+
+impl Rules {
+    /// Whether any rule is asked for.
+    pub fn is_any(&self) -> bool {
+        self.require_tls || !self.client_certs.is_empty()
+    }
 }
 
 /// `pgpki configure`.

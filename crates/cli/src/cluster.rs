@@ -2,7 +2,7 @@
 
 use pgpki_postgres::cluster::{Cluster, ClusterError};
 
-use crate::args::WhichCluster;
+use crate::args::{Configured, WhichCluster};
 use crate::exit::{Exit, Failure};
 
 impl WhichCluster {
@@ -13,6 +13,22 @@ impl WhichCluster {
             (None, Some(name)) => Cluster::debian(name),
             (None, None) => Cluster::only(),
         }?)
+    }
+}
+
+impl Configured {
+    /// The cluster that was named, if one was.
+    pub(crate) fn find(&self) -> Result<Option<Cluster>, Failure> {
+        Ok(match (&self.pgdata, &self.cluster) {
+            (Some(directory), _) => Some(Cluster::at(directory)?),
+            (None, Some(name)) => Some(Cluster::debian(name)?),
+            (None, None) if self.rules.is_any() || self.no_reload => {
+                let message = "rules for pg_hba.conf, and no cluster that they are for";
+                return Err(Failure::new(Exit::Usage, message)
+                    .hint("Name it with --pgdata DIR or --cluster VERSION/NAME"));
+            }
+            (None, None) => None,
+        })
     }
 }
 

@@ -64,6 +64,10 @@ impl LocalServers {
                 Ok(None) => stopped.push(format!("{name} is not running")),
                 Ok(Some(postmaster)) => match ask(cluster, &postmaster, &chain) {
                     Ok(proof) => proven.push(format!("{name} at {}", proof.endpoint)),
+                    // Nobody is served TLS there, so there is nothing to put right.
+                    Err(error) if matches!(*error.cause, reload::Cause::NotListening) => {
+                        stopped.push(format!("{name} listens on no TCP address"));
+                    }
                     Err(error) => return Err(format!("{name}: {error}")),
                 },
             }

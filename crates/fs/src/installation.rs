@@ -265,6 +265,21 @@ impl Installation {
             .inspect_err(|_| self.restore(number, before))
     }
 
+    /// Takes back the generation that was published first, and `current` with it: for an
+    /// installation that came to nothing.
+    ///
+    /// # Errors
+    /// It is not the live one, or a system call failed.
+    pub fn withdraw(&self, number: u32) -> Result<(), InstallationError> {
+        if self.current()? != Some(number) {
+            return Err(self.no_such(number));
+        }
+        self.dir().remove_file(CURRENT)?;
+        let name = generation::name(number);
+        remove_dir_of_files(self.dir(), name.as_ref(), None, Contents::Files)?;
+        Ok(self.dir().sync()?)
+    }
+
     /// Removes the oldest generations beyond `keep`, never the live one, and nothing in a directory
     /// that somebody put into one: that stays and is reported.
     ///

@@ -138,6 +138,9 @@ pub enum ConfigureError {
     /// The server does not accept the new files; what they said before is back.
     #[error("the server does not accept the new files, and they are as before: {}", .0.join("; "))]
     Rejected(Vec<String>),
+    /// Roles would be locked out.
+    #[error("the passwords of these roles are stored as MD5, and scram-sha-256 would lock them out: {}", .0.join(", "))]
+    Md5Passwords(Vec<String>),
     /// A file could not be put back.
     #[error("{}; and then {} could not be put back: {source}", because, path.display())]
     Stuck {
@@ -166,6 +169,10 @@ impl ConfigureError {
             Self::Walk(error) => error.hint(),
             Self::Text(error) => error.hint(),
             Self::Sql(error) => error.hint(),
+            Self::Md5Passwords(_) => Some(
+                "SET password_encryption = 'scram-sha-256', then give each its password again (\\password ROLE in psql)"
+                    .to_owned(),
+            ),
             Self::Stuck { path, .. } => Some(format!(
                 "Take pgpki's lines out of {} yourself, then reload",
                 path.display()
@@ -182,6 +189,15 @@ impl ConfigureError {
 pub fn plan(cluster: &Cluster, wishes: &Wishes) -> Result<Vec<Change>, ConfigureError> {
     if let Some(manager) = Manager::of(cluster) {
         return Err(ConfigureError::Managed(manager));
+    }
+    if wishes.authentication == Authentication::CertificateAndPassword {
+        let mut locked_out = apply::roles_with_md5(cluster)?;
+        if let ClientCerts::Roles(roles) = &wishes.client_certs {
+            locked_out.retain(|name| roles.iter().any(|role| role.as_str() == name));
+        }
+        if !locked_out.is_empty() {
+            return Err(ConfigureError::Md5Passwords(locked_out));
+        }
     }
     let mut changes = settings::plan(cluster, &wishes.installation)?;
     changes.extend(access::plan(cluster, wishes)?);

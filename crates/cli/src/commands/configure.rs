@@ -9,7 +9,7 @@ use pgpki_postgres::cluster::Cluster;
 use pgpki_postgres::configure::{
     self, Applied, Authentication, Change, ClientCerts, ConfigureError, Judgement, Wishes,
 };
-use pgpki_postgres::reload::{self, Proof};
+use pgpki_postgres::reload::{self, Cause, Proof};
 
 use crate::args::{Configure, Rules};
 use crate::exit::{Exit, Failure};
@@ -113,6 +113,9 @@ pub(super) fn carry_out(
     };
     match reload::reload_and_prove(&postmaster, cluster.major, &chain, reload::PATIENCE) {
         Ok(proof) => Ok(Done::Proven(proof)),
+        Err(error) if matches!(*error.cause, Cause::NotListening) => {
+            Ok(Done::NotProven("it listens on no TCP address"))
+        }
         Err(error) => {
             applied.undo(&error)?;
             let after = match postmaster.reload() {
@@ -216,6 +219,7 @@ impl From<ConfigureError> for Failure {
             | ConfigureError::Shadowed { .. }
             | ConfigureError::NotOurs { .. }
             | ConfigureError::Block { .. }
+            | ConfigureError::Md5Passwords(_)
             | ConfigureError::Rejected(_) => Exit::Refused,
             ConfigureError::Faulty(_)
             | ConfigureError::BadRule { .. }

@@ -9,9 +9,11 @@ use pgpki_authority::{Authority, Founding, Installed};
 use pgpki_core::issue::Holder;
 use pgpki_core::name::{Host, Organization};
 use pgpki_fs::{Installation, PrivateDir};
+use pgpki_postgres::cluster::Cluster;
+use pgpki_postgres::configure::Change;
 use time::OffsetDateTime;
 
-use super::server;
+use super::{configure, server};
 use crate::Clock;
 use crate::args::Init;
 use crate::exit::{Exit, Failure};
@@ -26,6 +28,20 @@ struct Plan {
     place: Place,
     /// Whether nobody has named a host.
     is_named_by_machine: bool,
+    /// The cluster that is to use it, and what that takes.
+    cluster: Option<Configuring>,
+}
+
+struct Configuring {
+    cluster: Cluster,
+    changes: Vec<Change>,
+    reload: bool,
+}
+
+/// What has been made.
+struct Made {
+    installed: Installed,
+    configured: Option<configure::Done>,
 }
 
 pub(crate) fn run(args: &Init, clock: Clock) -> Result<Exit, Failure> {
@@ -34,8 +50,8 @@ pub(crate) fn run(args: &Init, clock: Clock) -> Result<Exit, Failure> {
     let (installation, created) = Installation::prepare(&plan.place.path, plan.place.owner)?;
     let made =
         server::refuse_if_in_use(&installation).and_then(|()| make(&plan, &installation, now));
-    let installed = server::undo(made, created)?;
-    report(&plan, &installed, &mut anstream::stdout().lock())?;
+    let made = server::undo(made, created)?;
+    report(&plan, &made, &mut anstream::stdout().lock())?;
     Ok(Exit::Done)
 }
 
@@ -64,20 +80,34 @@ fn plan(args: &Init) -> Result<Plan, Failure> {
     }
     let holder = Holder::Server(hosts);
     let name = holder.common_name()?;
+    let cluster = args.configure.find()?;
+    let owner = match (&args.owner, &cluster) {
+        (None, Some(cluster)) => cluster.owner,
+        (named, _) => server::owner(named.as_deref())?,
+    };
     let place = Place {
         path: pgpki_fs::canonical(&args.install)?,
         kind: PlaceKind::Installation,
         holder,
         algorithm: args.key_algorithm,
         days: args.days,
-        owner: server::owner(args.owner.as_deref())?,
+        owner,
     };
     if place.path.starts_with(&home) || home.starts_with(&place.path) {
         let message = "the authority and the installation cannot be inside one another";
         return Err(Failure::new(Exit::Refused, message)
             .hint("The server's user may enter the one, and must not enter the other"));
     }
+    let configuring = |cluster: Cluster| {
+        let changes = configure::plan(&cluster, &place.path, &args.configure.rules)?;
+        Ok::<_, Failure>(Configuring {
+            cluster,
+            changes,
+            reload: !args.configure.no_reload,
+        })
+    };
     Ok(Plan {
+        cluster: cluster.map(configuring).transpose()?,
         home,
         settings: Settings::new(&name, args.key_algorithm, organization),
         passphrase: passphrase::for_new_root(&args.passphrase)?,
@@ -87,12 +117,8 @@ fn plan(args: &Init) -> Result<Plan, Failure> {
 }
 
 /// Makes everything under other names first; then the home gets its name, then the server's files
-/// get theirs. If the last step fails, the home is removed again.
-fn make(
-    plan: &Plan,
-    installation: &Installation,
-    now: OffsetDateTime,
-) -> Result<Installed, Failure> {
+/// get theirs, and the cluster is told. If one of the last steps fails, all of it goes again.
+fn make(plan: &Plan, installation: &Installation, now: OffsetDateTime) -> Result<Made, Failure> {
     let founding = Founding {
         settings: plan.settings.clone(),
         root_passphrase: plan.passphrase.as_ref().map(|bytes| bytes.as_slice()),
@@ -103,11 +129,39 @@ fn make(
     drop(authority);
     // Locked until the server's files are published: a rotation would take them for leftovers.
     let (home, _lock) = staged.commit_locked()?;
-    let installed = ready.publish(installation).map_err(Failure::from);
-    installed.or_else(|failure| remove(home, failure))
+    let made = ready
+        .publish(installation)
+        .map_err(Failure::from)
+        .and_then(|installed| have_it_used(plan, installation, installed));
+    made.or_else(|failure| remove(home, failure))
 }
 
-fn remove(home: PrivateDir, failure: Failure) -> Result<Installed, Failure> {
+fn have_it_used(
+    plan: &Plan,
+    installation: &Installation,
+    installed: Installed,
+) -> Result<Made, Failure> {
+    let configured = plan.cluster.as_ref().map(|configuring| {
+        let Configuring {
+            cluster,
+            changes,
+            reload,
+        } = configuring;
+        configure::carry_out(cluster, changes, installation, *reload)
+    });
+    match configured.transpose() {
+        Ok(configured) => Ok(Made {
+            installed,
+            configured,
+        }),
+        Err(failure) => match installation.withdraw(installed.generation) {
+            Ok(()) => Err(failure),
+            Err(error) => Err(failure.hint(format!("{error}"))),
+        },
+    }
+}
+
+fn remove(home: PrivateDir, failure: Failure) -> Result<Made, Failure> {
     let path = home.path().to_owned();
     match home.remove() {
         Ok(()) => Err(failure),
@@ -146,8 +200,9 @@ fn this_machine() -> Result<Host, Failure> {
     full.parse().map_err(|error| unknown(format!("{error}")))
 }
 
-fn report(plan: &Plan, installed: &Installed, out: &mut impl Write) -> io::Result<()> {
+fn report(plan: &Plan, made: &Made, out: &mut impl Write) -> io::Result<()> {
     let authority = Authority::open(&plan.home);
+    let installed = &made.installed;
     let issued = &installed.issued;
     writeln!(out, "{STRONG}Authority{STRONG:#}  {}", plan.home.display())?;
     // What has been made stands, even where it could not be read back.
@@ -184,5 +239,10 @@ fn report(plan: &Plan, installed: &Installed, out: &mut impl Write) -> io::Resul
         "  installed  {path}/current -> g{:04}",
         installed.generation
     )?;
-    server::configuration(&plan.place.path, out)
+    match (&plan.cluster, &made.configured) {
+        (Some(configuring), Some(done)) => {
+            configure::report(&configuring.cluster, &configuring.changes, done, out)
+        }
+        _ => server::configuration(&plan.place.path, out),
+    }
 }

@@ -133,6 +133,19 @@ fn complaints(session: &mut Session) -> Result<Vec<String>, SqlError> {
     Ok(rules.iter().chain(&settings).map(complaint).collect())
 }
 
+/// The roles that a `scram-sha-256` rule would lock out, because their password is stored as an
+/// MD5 hash: the default before version 14, and what an upgrade keeps. Nothing while the server
+/// does not run.
+pub(super) fn roles_with_md5(cluster: &Cluster) -> Result<Vec<String>, SqlError> {
+    let Some(mut session) = open(cluster)? else {
+        return Ok(Vec::new());
+    };
+    let rows = session.query(
+        "SELECT rolname FROM pg_authid WHERE rolcanlogin AND rolpassword LIKE 'md5%' ORDER BY rolname",
+    )?;
+    Ok(rows.into_iter().flatten().flatten().collect())
+}
+
 fn complaint(row: &Row) -> String {
     let column = |index: usize| row.get(index).cloned().flatten().unwrap_or_default();
     format!("{}, line {}: {}", column(0), column(1), column(2))

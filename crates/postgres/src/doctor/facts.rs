@@ -1,0 +1,324 @@
+//! What was seen of a cluster, before anybody judges it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use pgpki_core::document::Document;
+use pgpki_core::key_file::FileKind;
+use pgpki_core::name::Host;
+use pgpki_core::validity::Validity;
+use time::OffsetDateTime;
+
+use crate::cluster::{Cluster, Given};
+use crate::conf::effective::Effective;
+use crate::hba::included;
+use crate::postmaster::Postmaster;
+
+/// Everything that doctor looks at. What could not be looked at says why.
+#[derive(Debug)]
+pub struct Facts {
+    /// Which cluster.
+    pub cluster: Cluster,
+    /// Whether it runs.
+    pub state: State,
+    /// The groups of the user that it runs as.
+    pub groups: Vec<u32>,
+    /// Its configuration files.
+    pub configuration: Configuration,
+    /// The files that its TLS settings name.
+    pub files: TlsFiles,
+    /// Its `pg_hba.conf`.
+    pub rules: Result<Rules, Unseen>,
+    /// What it answers to questions; nothing where it does not run.
+    pub answers: Option<Result<Answers, Unseen>>,
+    /// What it serves; nothing where it does not run or need not be asked.
+    pub served: Option<Result<Vec<Vec<u8>>, NotServed>>,
+    /// What it logged since it last read its files; nothing where it does not run.
+    pub log: Option<Result<Vec<String>, Unseen>>,
+    /// What the authority has issued.
+    pub issued: Result<Issued, Unseen>,
+}
+
+/// Why something was not looked at, as a clause, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unseen {
+    /// The reason.
+    pub why: String,
+    /// What to do: a sentence.
+    pub hint: String,
+}
+
+/// Whether a server runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It does not.
+    Down,
+    /// It does.
+    Up(Postmaster),
+    /// It cannot be told.
+    Unknown(Unseen),
+}
+
+/// Why nothing was seen to be served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotServed {
+    /// It could not be asked.
+    NotAsked(Unseen),
+    /// It was asked, and there was no handshake.
+    Refused(Unseen),
+}
+
+/// What the configuration files say, and what the arguments of a running server do.
+#[derive(Debug)]
+pub struct Configuration {
+    /// Every line of every file.
+    pub lines: Effective,
+    /// Where each parameter that matters gets its value; none where it is the default.
+    pub given: BTreeMap<&'static str, Given>,
+}
+
+/// The parameters that TLS depends on.
+pub const PARAMETERS: [&str; 10] = [
+    "ssl",
+    "ssl_cert_file",
+    "ssl_key_file",
+    "ssl_ca_file",
+    "ssl_crl_file",
+    "ssl_crl_dir",
+    "ssl_min_protocol_version",
+    "ssl_max_protocol_version",
+    "listen_addresses",
+    "hba_file",
+];
+
+impl Configuration {
+    /// The value that the files and arguments give a parameter, or else PostgreSQL's default (see
+    /// "SSL" in its documentation's chapter "Server Configuration").
+    #[must_use]
+    pub fn value(&self, parameter: &str) -> String {
+        let given = self.given.get(parameter);
+        given.map_or_else(
+            || default(parameter).to_owned(),
+            |given| given.text().into(),
+        )
+    }
+
+    /// Whether TLS is on.
+    #[must_use]
+    pub fn ssl_is_on(&self) -> bool {
+        is_true(&self.value("ssl"))
+    }
+}
+
+fn default(parameter: &str) -> &'static str {
+    match parameter {
+        "ssl" => "off",
+        "ssl_cert_file" => "server.crt",
+        "ssl_key_file" => "server.key",
+        "ssl_min_protocol_version" => "TLSv1.2",
+        "listen_addresses" => "localhost",
+        _ => "",
+    }
+}
+
+/// A boolean as PostgreSQL reads it: any unambiguous beginning of `true`, `yes`, `on`, or `1`
+/// (`parse_bool`).
+pub(super) fn is_true(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    let begins = |word: &str| !text.is_empty() && word.starts_with(&text);
+    begins("true") || begins("yes") || text == "on" || text == "1"
+}
+
+/// The files that the TLS settings name.
+#[derive(Debug)]
+pub struct TlsFiles {
+    /// `ssl_cert_file`.
+    pub certificate: FileSeen,
+    /// `ssl_key_file`.
+    pub key: FileSeen,
+    /// `ssl_ca_file`, if it is set.
+    pub ca: Option<FileSeen>,
+    /// `ssl_crl_file`, if it is set.
+    pub crl: Option<FileSeen>,
+    /// The files of `ssl_crl_dir`, or why they cannot be listed; none if it is not set.
+    pub crl_dir: Option<Result<Vec<FileSeen>, Unseen>>,
+}
+
+impl TlsFiles {
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &FileSeen> {
+        let crl_dir = self.crl_dir.iter().flatten().flatten();
+        [&self.certificate, &self.key]
+            .into_iter()
+            .chain(&self.ca)
+            .chain(&self.crl)
+            .chain(crl_dir)
+    }
+}
+
+/// A file that a parameter names.
+#[derive(Debug)]
+pub struct FileSeen {
+    /// The parameter.
+    pub parameter: &'static str,
+    /// Where the server looks for it, absolute.
+    pub path: PathBuf,
+    /// What stands there, links followed.
+    pub status: Result<Status, Absent>,
+    /// The directories on the way to it, from the root on, links followed.
+    pub way: Vec<(PathBuf, Status)>,
+    /// What it holds, or why it cannot be read.
+    pub content: Result<Document, String>,
+}
+
+/// Why there is nothing at a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Absent {
+    /// There is no such file, or a link leads nowhere.
+    Missing,
+    /// It cannot be told.
+    Unknown(String),
+}
+
+/// What `stat` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// The kind of file.
+    pub kind: FileKind,
+    /// The permission bits.
+    pub mode: u32,
+    /// The owner.
+    pub uid: u32,
+    /// The group.
+    pub gid: u32,
+    /// When it was last written.
+    pub modified: OffsetDateTime,
+}
+
+/// `pg_hba.conf` with everything that it includes.
+#[derive(Debug)]
+pub struct Rules {
+    /// The lines that say something, in the server's order.
+    pub entries: Vec<included::Located>,
+    /// When any of its files was last written.
+    pub modified: Option<OffsetDateTime>,
+    /// The lines of the block that pgpki wrote into the main file, from 1.
+    pub own_block: Option<(u32, u32)>,
+}
+
+/// What a running server said. Each question may have been refused by itself.
+#[derive(Debug)]
+pub struct Answers {
+    /// `pg_settings`, for [`PARAMETERS`].
+    pub settings: Result<Vec<SettingRow>, Unseen>,
+    /// The lines of `pg_file_settings` with an error.
+    pub file_errors: Result<Vec<FileErrorRow>, Unseen>,
+    /// The lines of `pg_hba_file_rules` that are no rule.
+    pub hba_errors: Result<Vec<HbaErrorRow>, Unseen>,
+    /// `pg_conf_load_time()`.
+    pub loaded: Result<OffsetDateTime, Unseen>,
+    /// `pg_roles`.
+    pub roles: Result<Vec<RoleRow>, Unseen>,
+    /// The roles with an MD5 password.
+    pub md5: Result<Vec<String>, Unseen>,
+    /// Each role with a group that it is a member of, directly or not.
+    pub members: Result<Vec<(String, String)>, Unseen>,
+}
+
+/// A row of `pg_settings`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingRow {
+    /// The parameter.
+    pub name: String,
+    /// What the server uses.
+    pub value: String,
+    /// What it uses where nothing is given.
+    pub default: String,
+    /// Whether only a restart changes it (`context`).
+    pub needs_restart: bool,
+}
+
+/// A row of `pg_file_settings`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileErrorRow {
+    /// The file.
+    pub file: Option<PathBuf>,
+    /// The line, from 1.
+    pub line: Option<u32>,
+    /// The parameter; none where the line cannot be read.
+    pub name: Option<String>,
+    /// What the server says.
+    pub error: String,
+    /// Whether only a restart changes the parameter.
+    pub needs_restart: bool,
+}
+
+/// A row of `pg_hba_file_rules`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HbaErrorRow {
+    /// The file, from version 16 on.
+    pub file: Option<PathBuf>,
+    /// The line, from 1.
+    pub line: Option<u32>,
+    /// What the server says, which may be nothing.
+    pub error: Option<String>,
+}
+
+/// A row of `pg_roles`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoleRow {
+    /// The name, to the letter.
+    pub name: String,
+    /// Whether it may log in.
+    pub can_login: bool,
+    /// Whether it is a superuser.
+    pub is_superuser: bool,
+    /// Whether it may replicate.
+    pub may_replicate: bool,
+    /// When its password ends, if it does.
+    pub valid_until: Option<OffsetDateTime>,
+}
+
+/// What the authority knows about this cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Issued {
+    /// The last certificate of each role.
+    pub clients: Vec<ClientIssued>,
+    /// What should be installed where the server reads its certificate.
+    pub server: Option<ServerIssued>,
+}
+
+/// A role's last certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientIssued {
+    /// The role, to the letter.
+    pub role: String,
+    /// From when to when it counts.
+    pub validity: Validity,
+}
+
+/// What the ledger says about the installation that the server reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerIssued {
+    /// The installation.
+    pub installation: PathBuf,
+    /// The serial number in hexadecimal.
+    pub serial: String,
+    /// The names that it was issued for.
+    pub hosts: Vec<Host>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_true;
+
+    #[test]
+    fn booleans_are_read_as_the_server_reads_them() {
+        for yes in ["on", "T", "tru", "y", "yes", "1"] {
+            assert!(is_true(yes), "{yes}");
+        }
+        for no in ["", "o", "of", "off", "false", "0", "no", "truer"] {
+            assert!(!is_true(no), "{no}");
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The end of the server's log.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use nix::fcntl::OFlag;
+
+use super::super::facts::Unseen;
+use crate::postmaster::Postmaster;
+
+/// How much of the log is read, in bytes from its end.
+const TAIL: u64 = 1 << 20;
+
+/// What a server logs when it begins to read its files, in English (`postmaster.c`).
+const BEGINNINGS: [&str; 2] = ["received SIGHUP", "starting PostgreSQL"];
+
+/// What was logged since the server last began to read its files. Where that was longer ago than
+/// the tail of the log goes, nothing.
+pub(super) fn since_last_reload(postmaster: &Postmaster) -> Result<Vec<String>, Unseen> {
+    let unseen = |why: String| Unseen {
+        why,
+        hint: "Look there for \"was not reloaded\" after a reload.".to_owned(),
+    };
+    let log = postmaster
+        .log()
+        .ok_or_else(|| unseen("the server's log is no file that can be found from here".into()))?;
+    let tail = tail(log.path())
+        .map_err(|error| unseen(format!("cannot read {}: {error}", log.path().display())))?;
+    let lines: Vec<&str> = tail.lines().collect();
+    let begins = |line: &&str| BEGINNINGS.iter().any(|words| line.contains(words));
+    let last = lines.iter().rposition(begins);
+    let since = last.and_then(|last| lines.get(last + 1..));
+    let since = since.unwrap_or_default();
+    Ok(since.iter().map(|line| (*line).to_owned()).collect())
+}
+
+/// The server's user owns the file, and may have put anything there.
+fn tail(path: &Path) -> io::Result<String> {
+    let mut file = File::options()
+        .read(true)
+        .custom_flags(OFlag::O_NONBLOCK.bits())
+        .open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
+    let mut bytes = Vec::new();
+    file.take(TAIL).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
