@@ -73,19 +73,16 @@ struct Terminal {
 }
 
 impl Terminal {
-    fn main_job(mut self) -> Result<(), Failure> {
+    fn main_job(self) -> Result<(), Failure> {
         say("A new PostgreSQL cluster, without TLS, in a directory that is removed at the end:");
         println!("$ export DEMO={}", self.cluster.dir().display());
         println!("$ export PGPORT={}", self.cluster.port());
 
-        say("An authority, and the server's certificate:");
-        let init = self.succeed(&self.init())?;
-
         say(
-            "The lines it printed go into postgresql.conf and pg_hba.conf, and PostgreSQL reads them:",
+            "An authority, the server's certificate, and a cluster that uses it, accepts nothing without \
+             TLS, and wants a certificate from everybody:",
         );
-        self.configure(&init.stdout)?;
-        self.reload()?;
+        self.succeed(&self.init())?;
 
         say("A role, and its certificate, in a folder that is handed over:");
         self.succeed(&[
@@ -115,7 +112,6 @@ impl Terminal {
 
         say("A year later, or now:");
         self.succeed(&["pgpki", "rotate", "--force", "--home", "$DEMO/pki"])?;
-        self.reload()?;
         let after = self.connect_as_alice()?;
         if before == after {
             return Err(Failure::Said(
@@ -136,8 +132,8 @@ impl Terminal {
         Ok(())
     }
 
-    fn init(&self) -> Vec<&'static str> {
-        let mut words = vec![
+    fn init(&self) -> [&'static str; 13] {
+        [
             "pgpki",
             "init",
             "localhost",
@@ -146,31 +142,12 @@ impl Terminal {
             "$DEMO/pki",
             "--install",
             "$DEMO/tls",
-        ];
-        if !self.cluster.owner().is_caller() {
-            words.extend(["--owner", "postgres"]);
-        }
-        words.push("--no-root-passphrase");
-        words
-    }
-
-    fn configure(&mut self, printed: &str) -> Result<(), Failure> {
-        self.cluster
-            .set_conf(lines_for("postgresql.conf", printed)?);
-        let rules = lines_for("pg_hba.conf", printed)?;
-        self.cluster
-            .set_hba(&format!("{rules}\nlocal all all trust"));
-        Ok(())
-    }
-
-    fn reload(&mut self) -> Result<(), Failure> {
-        println!("$ pg_ctl reload -D $DEMO/data");
-        self.cluster.reload().or_else(|log| {
-            self.interrupt.check_after_failure()?;
-            Err(Failure::Said(format!(
-                "PostgreSQL refused its new settings:\n{log}"
-            )))
-        })
+            "--no-root-passphrase",
+            "--pgdata",
+            "$DEMO/data",
+            "--require-tls",
+            "--client-certs=all",
+        ]
     }
 
     /// Returns the serial number that the server saw.
@@ -229,61 +206,9 @@ fn quoted(word: &str) -> String {
     }
 }
 
-/// The lines that `pgpki init` printed for a file: those under the comment that begins with the
-/// file's name, up to an empty line or the next such comment.
-fn lines_for(file: &str, printed: &str) -> Result<String, Failure> {
-    let names = |line: &str, file: &str| {
-        line.strip_prefix('#')
-            .is_some_and(|it| it.trim_start().starts_with(file))
-    };
-    let is_heading = |line: &str| names(line, "postgresql.conf") || names(line, "pg_hba.conf");
-    let lines: Vec<&str> = printed
-        .lines()
-        .map(str::trim)
-        .skip_while(|line| !names(line, file))
-        .skip(1)
-        .take_while(|line| !line.is_empty() && !is_heading(line))
-        .collect();
-    if lines.is_empty() {
-        return Err(Failure::Said(format!(
-            "pgpki init printed no lines for {file}"
-        )));
-    }
-    Ok(lines.join("\n"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const PRINTED: &str = "made\n\n  # postgresql.conf\n  ssl = on\n  # reloads\n  ssl_key_file = 'k'\n\n\
-                           # pg_hba.conf, at the top\nhostssl all all all cert\n\ndone\n";
-
-    #[test]
-    fn the_lines_for_each_file_are_found() {
-        let lines = |file| lines_for(file, PRINTED).expect(file);
-        assert_eq!(
-            lines("postgresql.conf"),
-            "ssl = on\n# reloads\nssl_key_file = 'k'"
-        );
-        assert_eq!(lines("pg_hba.conf"), "hostssl all all all cert");
-    }
-
-    #[test]
-    fn sections_need_no_empty_line_between_them() {
-        let printed = "# postgresql.conf\nssl = on\n# pg_hba.conf\nhostssl all all all cert\n";
-        assert_eq!(
-            lines_for("postgresql.conf", printed).expect("lines"),
-            "ssl = on"
-        );
-    }
-
-    #[test]
-    fn a_missing_section_is_a_failure() {
-        let failure =
-            lines_for("pg_hba.conf", "# postgresql.conf\nssl = on\n").expect_err("no such section");
-        assert!(failure.to_string().contains("pg_hba.conf"), "{failure}");
-    }
 
     #[test]
     fn words_with_spaces_are_quoted() {

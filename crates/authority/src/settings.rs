@@ -1,6 +1,7 @@
 //! `pgpki.toml`: what people may change about an authority.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use pgpki_core::key::KeyAlgorithm;
 use pgpki_core::name::{Organization, OrganizationError};
@@ -28,6 +29,30 @@ pub struct Settings {
     pub algorithm: KeyAlgorithm,
     /// What stands in every subject beside the common name.
     pub organization: Organization,
+    /// Whom to tell when an installation has another live generation, besides PostgreSQL.
+    pub reload: Vec<Reload>,
+}
+
+/// A program that reads an installation's files and has to be told when they change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reload {
+    /// The installation that it uses; any, if none is named.
+    pub installation: Option<PathBuf>,
+    /// How it is told.
+    pub tell: Tell,
+    /// Where it serves what is installed, `host:port`, if it is to be asked.
+    pub prove: Option<String>,
+}
+
+/// How a program is told to reload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tell {
+    /// `systemctl reload` of this unit.
+    Unit(String),
+    /// SIGHUP to the process whose number stands in this file, which is read each time.
+    PidFile(PathBuf),
+    /// A program and its arguments, without a shell.
+    Command(Vec<String>),
 }
 
 /// Why a settings file cannot be used.
@@ -54,6 +79,19 @@ pub enum SettingsError {
     /// A part of the subject that does not fit.
     #[error("{FILE}, [subject]: {0}")]
     Organization(OrganizationError),
+    /// An entry that does not say how to tell the program.
+    #[error(
+        "{FILE}, [[reload]] number {0}: it takes exactly one of unit, pid_file and command, and a command is not empty"
+    )]
+    Reload(usize),
+    /// A path that depends on where the program is started.
+    #[error("{FILE}, [[reload]] number {number}: {} must be an absolute path", path.display())]
+    RelativePath {
+        /// Which entry, from 1.
+        number: usize,
+        /// The path.
+        path: PathBuf,
+    },
     /// The name is too long, or empty.
     #[error("{FILE}: name: {0:?} must have 1 to {MAX_NAME} characters, none of them a control one")]
     Name(String),
@@ -70,6 +108,18 @@ struct File {
     keys: Keys,
     #[serde(default)]
     subject: Subject,
+    #[serde(default)]
+    reload: Vec<ReloadEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReloadEntry {
+    installation: Option<PathBuf>,
+    unit: Option<String>,
+    pid_file: Option<PathBuf>,
+    command: Option<Vec<String>>,
+    prove: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -106,6 +156,7 @@ impl Settings {
             leaf: Days::LEAF,
             algorithm,
             organization,
+            reload: Vec::new(),
         }
     }
 
@@ -128,6 +179,12 @@ impl Settings {
                 organizational_unit: file.subject.organizational_unit,
             },
             name: file.name,
+            reload: file
+                .reload
+                .into_iter()
+                .enumerate()
+                .map(|(index, entry)| parse_reload(index + 1, entry))
+                .collect::<Result<_, _>>()?,
         };
         settings
             .organization
@@ -149,6 +206,8 @@ impl Settings {
             leaf,
             algorithm,
             organization,
+            // People add these; init knows of none.
+            reload: _,
         } = self;
         let mut text = format!(
             "# Settings of this certificate authority, made by pgpki. Changes count from the next\n\
@@ -196,7 +255,42 @@ impl Settings {
                 None => writeln!(text, "# {key} = {example}"),
             };
         }
-        text
+        text + RELOAD_EXAMPLE
+    }
+}
+
+const RELOAD_EXAMPLE: &str = "
+# What else reads an installation's files, and is told when they change. PostgreSQL itself is found
+# without being named here. One of unit, pid_file (SIGHUP) and command (no shell); with prove, it is
+# asked over TLS for what is installed.
+# [[reload]]
+# installation = \"/etc/ssl/pgbouncer\"
+# unit = \"pgbouncer.service\"
+# prove = \"localhost:6432\"
+";
+
+fn parse_reload(number: usize, entry: ReloadEntry) -> Result<Reload, SettingsError> {
+    let tell = match (entry.unit, entry.pid_file, entry.command) {
+        (Some(unit), None, None) => Tell::Unit(unit),
+        (None, Some(file), None) => Tell::PidFile(file),
+        (None, None, Some(command)) if !command.is_empty() => Tell::Command(command),
+        _ => return Err(SettingsError::Reload(number)),
+    };
+    let pid_file = match &tell {
+        Tell::PidFile(file) => Some(file),
+        _ => None,
+    };
+    let mut paths = entry.installation.iter().chain(pid_file);
+    match paths.find(|path| !path.is_absolute()) {
+        Some(path) => Err(SettingsError::RelativePath {
+            number,
+            path: path.clone(),
+        }),
+        None => Ok(Reload {
+            installation: entry.installation,
+            tell,
+            prove: entry.prove,
+        }),
     }
 }
 
@@ -252,5 +346,31 @@ mod tests {
         assert!(error("\"DE\"", "\"Germany\"").contains("Germany"));
         assert!(error("name = \"db.example.com\"", "name = \"\"").contains("name"));
         assert_eq!(Settings::parse(&[0xff]), Err(SettingsError::NotText));
+        let with = |entry: &str| Settings::parse(format!("{text}[[reload]]\n{entry}\n").as_bytes());
+        assert_eq!(
+            with("unit = 'a'\npid_file = '/b'"),
+            Err(SettingsError::Reload(1))
+        );
+        assert_eq!(with("command = []"), Err(SettingsError::Reload(1)));
+        assert!(
+            with("pid_file = 'b'")
+                .unwrap_err()
+                .to_string()
+                .contains("absolute")
+        );
+        assert!(with("unit = 'a'\nproof = 'b'").is_err());
+    }
+
+    #[test]
+    fn the_example_of_a_reload_is_one() {
+        let text = settings().to_toml();
+        let (before, example) = text.split_once("# [[reload]]").unwrap();
+        let text = format!("{before}[[reload]]{}", example.replace("\n# ", "\n"));
+        let settings = Settings::parse(text.as_bytes()).unwrap();
+        let [reload] = &settings.reload[..] else {
+            panic!("{settings:?}");
+        };
+        assert_eq!(reload.tell, Tell::Unit("pgbouncer.service".into()));
+        assert_eq!(reload.prove.as_deref(), Some("localhost:6432"));
     }
 }

@@ -1,9 +1,12 @@
-//! The servers of this machine that use an installation: told to reload, and asked what they
-//! serve.
+//! The servers of this machine that use an installation, and what stands beside them: told to
+//! reload, and asked what they serve.
+
+mod beside;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use pgpki_authority::settings::{Reload, Settings};
 use pgpki_authority::{Servers, TakenUp};
 use pgpki_fs::Installation;
 use pgpki_postgres::cluster::Cluster;
@@ -19,15 +22,18 @@ const A_LOOK: Duration = Duration::from_secs(5);
 /// The servers of this machine, or nobody for whoever reloads them himself.
 pub(crate) struct LocalServers {
     reload: bool,
+    /// What stands beside them, as the settings have it.
+    beside: Vec<Reload>,
     /// The clusters of this machine, once they have been looked for.
     clusters: Option<Vec<Cluster>>,
 }
 
 impl LocalServers {
     /// With `reload` the servers are told and asked; without, they are left alone.
-    pub(crate) fn new(reload: bool) -> Self {
+    pub(crate) fn new(reload: bool, settings: &Settings) -> Self {
         Self {
             reload,
+            beside: settings.reload.clone(),
             clusters: None,
         }
     }
@@ -41,60 +47,87 @@ impl LocalServers {
         users.cloned().collect()
     }
 
+    fn beside(&self, installation: &Path) -> impl Iterator<Item = &Reload> {
+        self.beside.iter().filter(move |entry| {
+            let named = entry.installation.as_deref();
+            named
+                .is_none_or(|path| pgpki_fs::canonical(path).is_ok_and(|path| path == installation))
+        })
+    }
+
     fn each(
         &mut self,
         installation: &Installation,
-        ask: impl Fn(&Cluster, &Postmaster, &[Vec<u8>]) -> Result<Proof, reload::NotProven>,
+        ask_cluster: impl Fn(&Cluster, &Postmaster, &[Vec<u8>]) -> Result<Proof, reload::NotProven>,
+        ask_beside: impl Fn(&Reload, &[Vec<u8>]) -> Result<Option<String>, String>,
     ) -> Result<TakenUp, String> {
         if !self.reload {
             return Ok(TakenUp::NotProven("not reloaded, as asked".to_owned()));
         }
-        let path = installation.path();
-        let users = self.users_of(path);
-        if users.is_empty() {
-            let nobody = format!("no PostgreSQL on this machine uses {}", path.display());
-            return Ok(TakenUp::NotProven(nobody));
-        }
         let chain = installed_chain(installation)?;
-        let (mut proven, mut stopped) = (Vec::new(), Vec::new());
-        for cluster in &users {
+        let (mut proven, mut unasked) = (Vec::new(), Vec::new());
+        for cluster in self.users_of(installation.path()) {
             let name = cluster.name();
-            match cluster.postmaster() {
+            let Some(postmaster) = cluster
+                .postmaster()
+                .map_err(|error| format!("{name}: {error}"))?
+            else {
+                unasked.push(format!("{name} is not running"));
+                continue;
+            };
+            match ask_cluster(&cluster, &postmaster, &chain) {
+                Ok(proof) => proven.push(format!("{name} at {}", proof.endpoint)),
+                // Nobody is served TLS there, so there is nothing to put right.
+                Err(error) if matches!(*error.cause, reload::Cause::NotListening) => {
+                    unasked.push(format!("{name} listens on no TCP address"));
+                }
                 Err(error) => return Err(format!("{name}: {error}")),
-                Ok(None) => stopped.push(format!("{name} is not running")),
-                Ok(Some(postmaster)) => match ask(cluster, &postmaster, &chain) {
-                    Ok(proof) => proven.push(format!("{name} at {}", proof.endpoint)),
-                    // Nobody is served TLS there, so there is nothing to put right.
-                    Err(error) if matches!(*error.cause, reload::Cause::NotListening) => {
-                        stopped.push(format!("{name} listens on no TCP address"));
-                    }
-                    Err(error) => return Err(format!("{name}: {error}")),
-                },
             }
         }
-        match proven.is_empty() {
-            true => Ok(TakenUp::NotProven(stopped.join(", "))),
-            false => Ok(TakenUp::Proven(proven)),
+        for entry in self.beside(installation.path()) {
+            match ask_beside(entry, &chain)? {
+                Some(proof) => proven.push(proof),
+                None => unasked.push(format!("{} was told", beside::name(&entry.tell))),
+            }
         }
+        Ok(match (proven.is_empty(), unasked.is_empty()) {
+            (false, _) => TakenUp::Proven(proven),
+            (true, false) => TakenUp::NotProven(unasked.join(", ")),
+            (true, true) => TakenUp::NotProven(format!(
+                "no PostgreSQL on this machine uses {}",
+                installation.path().display()
+            )),
+        })
     }
 }
 
 impl Servers for LocalServers {
     fn take_up(&mut self, installation: &Installation) -> Result<TakenUp, String> {
-        self.each(installation, |cluster, postmaster, chain| {
-            reload::reload_and_prove(postmaster, cluster.major, chain, reload::PATIENCE)
-        })
+        self.each(
+            installation,
+            |cluster, postmaster, chain| {
+                reload::reload_and_prove(postmaster, cluster.major, chain, reload::PATIENCE)
+            },
+            |entry, chain| {
+                beside::tell(&entry.tell)?;
+                beside::ask(entry, chain, reload::PATIENCE)
+            },
+        )
     }
 
     fn look(&mut self, installation: &Installation) -> Result<TakenUp, String> {
-        self.each(installation, |_, postmaster, chain| {
-            let endpoint = reload::endpoint(postmaster)?;
-            reload::ask_once(&endpoint, chain, Instant::now() + A_LOOK)?;
-            Ok(Proof {
-                endpoint,
-                direct: false,
-            })
-        })
+        self.each(
+            installation,
+            |_, postmaster, chain| {
+                let endpoint = reload::endpoint(postmaster)?;
+                reload::ask_once(&endpoint, chain, Instant::now() + A_LOOK)?;
+                Ok(Proof {
+                    endpoint,
+                    direct: false,
+                })
+            },
+            |entry, chain| beside::ask(entry, chain, Duration::ZERO),
+        )
     }
 }
 

@@ -58,31 +58,19 @@ fn every_role() {
 }
 
 #[test]
-fn rotate_and_reload() {
+fn secure_cluster() {
     let scene = Scene::new(env!("CARGO_BIN_EXE_pgpki"));
-    scene.init("");
-    // In the place of PostgreSQL's own: whether it is asked to reload is the question.
-    let bin = scene.path("bin");
-    std::fs::create_dir(&bin).unwrap();
-    std::fs::write(bin.join("pg_ctl"), "#!/bin/sh\necho reloaded \"$@\"\n").unwrap();
-    run(Command::new("chmod").arg("+x").arg(bin.join("pg_ctl")));
-    let rotate = |name: &str| {
-        let mut command = example(&scene, "rotate-and-reload.sh");
-        let path = command
-            .get_envs()
-            .find(|(key, _)| *key == "PATH")
-            .unwrap()
-            .1
-            .unwrap();
-        let path = format!("{}:{}", bin.display(), path.to_str().unwrap());
-        let output = run(command.env("PATH", path).env("PGDATA", name));
-        String::from_utf8(output.stdout).unwrap()
-    };
-    assert_eq!(rotate("/nowhere"), "", "nothing is due");
-    std::fs::remove_file(scene.tls().join("current")).unwrap();
-    let text = rotate("/nowhere");
-    assert!(
-        text.contains("renewed") && text.contains("reloaded reload"),
-        "{text}"
-    );
+    let cluster = Cluster::running();
+    let output = run(example(&scene, "secure-cluster.sh")
+        .arg(scene.tls())
+        .args(["localhost", "127.0.0.1"])
+        .env("PGDATA", cluster.data_dir()));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("serves what is installed"), "{text}");
+    let port = cluster.port();
+    let conninfo =
+        format!("host=localhost port={port} user=postgres dbname=postgres sslmode=disable");
+    let plain = cluster.psql(&conninfo, "SELECT 1");
+    let refusal = String::from_utf8_lossy(&plain.stderr);
+    assert!(refusal.contains("pg_hba.conf rejects"), "{refusal}");
 }
