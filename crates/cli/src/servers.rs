@@ -8,13 +8,27 @@ use std::time::{Duration, Instant};
 
 use pgpki_authority::settings::{Reload, Settings};
 use pgpki_authority::{Servers, TakenUp};
+use pgpki_core::bundle::Bundle;
+use pgpki_core::document::Document;
+use pgpki_core::due::Within;
+use pgpki_core::finding::Severity;
 use pgpki_fs::Installation;
 use pgpki_postgres::cluster::Cluster;
 use pgpki_postgres::postmaster::Postmaster;
 use pgpki_postgres::reload::{self, Proof};
+use time::OffsetDateTime;
+use zeroize::Zeroizing;
 
 /// More than any chain takes, in bytes.
 const MAX_CHAIN: u64 = 1 << 20;
+
+/// More than any file of an installation takes, in bytes: the CRLs are the largest.
+const MAX_FILE: u64 = 64 << 20;
+
+const KEY: &str = "server.key";
+
+/// What the printed settings name.
+const FILES: [&str; 4] = ["server.crt", KEY, "root.crt", "root.crl"];
 
 /// How long a server is given to show what it serves when nothing has changed.
 const A_LOOK: Duration = Duration::from_secs(5);
@@ -22,6 +36,7 @@ const A_LOOK: Duration = Duration::from_secs(5);
 /// The servers of this machine, or nobody for whoever reloads them himself.
 pub(crate) struct LocalServers {
     reload: bool,
+    now: OffsetDateTime,
     /// What stands beside them, as the settings have it.
     beside: Vec<Reload>,
     /// The clusters of this machine, once they have been looked for.
@@ -30,9 +45,10 @@ pub(crate) struct LocalServers {
 
 impl LocalServers {
     /// With `reload` the servers are told and asked; without, they are left alone.
-    pub(crate) fn new(reload: bool, settings: &Settings) -> Self {
+    pub(crate) fn new(reload: bool, settings: &Settings, now: OffsetDateTime) -> Self {
         Self {
             reload,
+            now,
             beside: settings.reload.clone(),
             clusters: None,
         }
@@ -72,6 +88,7 @@ impl LocalServers {
                 .postmaster()
                 .map_err(|error| format!("{name}: {error}"))?
             else {
+                check_files(installation, self.now)?;
                 unasked.push(format!("{name} is not running"));
                 continue;
             };
@@ -152,6 +169,35 @@ fn is_true(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     let begins = |word: &str| !text.is_empty() && word.starts_with(&text);
     begins("true") || begins("yes") || text == "on" || text == "1"
+}
+
+/// Checks the live generation as a server would that cannot be asked because it does not run: its
+/// files fit together, and it would not refuse to start because of them.
+fn check_files(installation: &Installation, now: OffsetDateTime) -> Result<(), String> {
+    let said = |error: &dyn std::fmt::Display| error.to_string();
+    let current = installation.current().map_err(|error| said(&error))?;
+    let mut members = Vec::new();
+    for name in FILES {
+        let read = match (current, name == KEY) {
+            (None, _) => Ok(None),
+            (Some(current), true) => installation.read_secret(current, name, MAX_FILE),
+            (Some(current), false) => installation.read(current, name, MAX_FILE),
+        };
+        let bytes = read
+            .map_err(|error| said(&error))?
+            .map(Zeroizing::new)
+            .ok_or_else(|| format!("{} is missing", installation.path().join(name).display()))?;
+        let document = Document::read(&bytes).map_err(|error| format!("{name}: {error}"))?;
+        members.push((name.to_owned(), Some(document)));
+    }
+    let findings = Bundle::new(members).findings(now, Within::Third);
+    let wrong = findings
+        .into_iter()
+        .find(|found| found.finding.severity == Severity::Error);
+    match wrong {
+        Some(found) => Err(found.finding.message),
+        None => Ok(()),
+    }
 }
 
 /// The chain of the live generation, DER, the leaf first.

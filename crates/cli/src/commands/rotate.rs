@@ -38,7 +38,7 @@ pub(crate) fn run(args: &Rotate, clock: Clock) -> Result<Exit, Failure> {
     let mut authority = args.home.open_alone()?;
     let now = clock();
     let progress = Progress::new(None);
-    let mut servers = LocalServers::new(!args.no_reload, authority.settings());
+    let mut servers = LocalServers::new(!args.no_reload, authority.settings(), now);
     let report = authority.rotate(&request, &mut servers, now, &|made| progress.add(made))?;
     drop(progress);
     let outcome = Outcome::of(&report, &authority)?;
