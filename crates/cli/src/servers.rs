@@ -94,10 +94,7 @@ impl LocalServers {
             };
             match ask_cluster(&cluster, &postmaster, &chain) {
                 Ok(proof) => proven.push(format!("{name} at {}", proof.endpoint)),
-                // Nobody is served TLS there, so there is nothing to put right.
-                Err(error) if matches!(*error.cause, reload::Cause::NotListening) => {
-                    unasked.push(format!("{name} listens on no TCP address"));
-                }
+                Err(error) if error.is_silence() => unasked.push(format!("{name}: {error}")),
                 Err(error) => return Err(format!("{name}: {error}")),
             }
         }

@@ -95,6 +95,15 @@ pub enum Cause {
     NoAnswer(#[from] ProbeError),
 }
 
+impl NotProven {
+    /// Whether there was nobody to ask, and so nothing that speaks against what is installed: a
+    /// server that recovers for an hour, or that talks to its own machine alone.
+    #[must_use]
+    pub fn is_silence(&self) -> bool {
+        matches!(*self.cause, Cause::Starting | Cause::NotListening)
+    }
+}
+
 impl<C: Into<Cause>> From<C> for NotProven {
     fn from(cause: C) -> Self {
         Self {

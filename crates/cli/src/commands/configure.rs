@@ -9,7 +9,7 @@ use pgpki_postgres::cluster::Cluster;
 use pgpki_postgres::configure::{
     self, Applied, Authentication, Change, ClientCerts, ConfigureError, Judgement, Wishes,
 };
-use pgpki_postgres::reload::{self, Cause, Proof};
+use pgpki_postgres::reload::{self, Proof};
 
 use crate::args::{Configure, Rules};
 use crate::exit::{Exit, Failure};
@@ -88,7 +88,7 @@ pub(super) enum Done {
     /// The server serves what is installed.
     Proven(Proof),
     /// It was not asked, and why.
-    NotProven(&'static str),
+    NotProven(String),
 }
 
 /// Writes the files, lets the server judge them, reloads it, and proves that it serves what is
@@ -104,18 +104,16 @@ pub(super) fn carry_out(
     refuse_if_unreadable(cluster, installation.owner())?;
     let applied = Applied::write(cluster, changes)?;
     let postmaster = match (reload, applied.judgement) {
-        (false, _) => return Ok(Done::NotProven("not reloaded, as asked")),
-        (true, Judgement::NotRunning) => return Ok(Done::NotProven("not running")),
+        (false, _) => return Ok(Done::NotProven("not reloaded, as asked".to_owned())),
+        (true, Judgement::NotRunning) => return Ok(Done::NotProven("not running".to_owned())),
         (true, Judgement::Accepted) => cluster.postmaster()?,
     };
     let Some(postmaster) = postmaster else {
-        return Ok(Done::NotProven("not running"));
+        return Ok(Done::NotProven("not running".to_owned()));
     };
     match reload::reload_and_prove(&postmaster, cluster.major, &chain, reload::PATIENCE) {
         Ok(proof) => Ok(Done::Proven(proof)),
-        Err(error) if matches!(*error.cause, Cause::NotListening) => {
-            Ok(Done::NotProven("it listens on no TCP address"))
-        }
+        Err(error) if error.is_silence() => Ok(Done::NotProven(error.to_string())),
         Err(error) => {
             applied.undo(&error)?;
             let after = match postmaster.reload() {
@@ -147,8 +145,8 @@ fn refuse_if_unreadable(cluster: &Cluster, owner: Owner) -> Result<(), Failure> 
 fn remove(cluster: &Cluster, changes: &[Change], reload: bool) -> Result<Done, Failure> {
     let applied = Applied::write(cluster, changes)?;
     match (reload, applied.judgement) {
-        (false, _) => Ok(Done::NotProven("not reloaded, as asked")),
-        (true, Judgement::NotRunning) => Ok(Done::NotProven("not running")),
+        (false, _) => Ok(Done::NotProven("not reloaded, as asked".to_owned())),
+        (true, Judgement::NotRunning) => Ok(Done::NotProven("not running".to_owned())),
         (true, Judgement::Accepted) => {
             if let Some(postmaster) = cluster.postmaster()? {
                 postmaster.reload().map_err(|error| {
@@ -160,7 +158,7 @@ fn remove(cluster: &Cluster, changes: &[Change], reload: bool) -> Result<Done, F
                     }
                 })?;
             }
-            Ok(Done::NotProven("reloaded without pgpki's lines"))
+            Ok(Done::NotProven("reloaded without pgpki's lines".to_owned()))
         }
     }
 }

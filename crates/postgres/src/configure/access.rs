@@ -65,9 +65,23 @@ fn rules(wishes: &Wishes) -> Vec<String> {
     rules
 }
 
-/// Names in quotes, so that none of them is taken for a keyword, a group or a file.
+/// Names in quotes, so that none of them is taken for a keyword, a group or a file. Only a slash
+/// would mean something in them (a regular expression, from version 16 on), and no [`Role`] has one.
 fn users(roles: &[Role]) -> String {
     let quoted = |role: &Role| format!("\"{}\"", role.as_str().replace('"', "\"\""));
     let names: Vec<_> = roles.iter().map(quoted).collect();
     names.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_name_is_never_taken_for_something_else() {
+        let roles = ["all", "a\"b,c", "+d"].map(|name| name.parse().unwrap());
+        assert_eq!(users(&roles), r#""all","a""b,c","+d""#);
+        "/x".parse::<Role>().unwrap_err();
+    }
 }
