@@ -236,6 +236,11 @@ impl Authority {
         Ok(self.root.unlock(passphrase)?)
     }
 
+    /// The certificates of the root and of the issuing CA in use, DER.
+    pub fn certificates(&self) -> Result<[Vec<u8>; 2], AuthorityError> {
+        Ok([self.root.certificate()?, self.issuing.certificate()?])
+    }
+
     /// The root's name and validity period.
     pub fn root(&self) -> Result<CaFacts, AuthorityError> {
         Ok(CaFacts::read(&self.root.certificate()?)?)

@@ -15,10 +15,6 @@ use crate::exit::{Exit, Failure};
 /// megabyte.
 const MAX_ROOTS: u64 = 16 << 20;
 
-/// Where a CA's certificate stands, below the home (`docs/files.md`).
-const ROOT: &str = "root/current/ca.crt";
-const ISSUING: &str = "issuing/current/ca.crt";
-
 /// Some roots, and where they are from.
 pub(super) struct Store {
     pub(super) from: From,
@@ -78,14 +74,12 @@ fn read(file: &Path) -> Result<Document, Failure> {
 fn authority(args: &Inspect) -> Option<Store> {
     let home = args.home.path().ok()?;
     let read_all = || -> Result<Document, Failure> {
-        Authority::open(&home).map_err(|error| match error {
+        let authority = Authority::open(&home).map_err(|error| match error {
             AuthorityError::Home(PrivateError::Directory(WalkError::Missing { .. }))
             | AuthorityError::NotAHome { .. } => Failure::new(Exit::Done, ""),
             error => error.into(),
         })?;
-        let mut items = read(&home.join(ROOT))?.items;
-        items.extend(read(&home.join(ISSUING))?.items);
-        Ok(of_items(items))
+        Ok(certificates(&authority.certificates()?))
     };
     match read_all() {
         Ok(document) => Some(Store {
