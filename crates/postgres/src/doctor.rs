@@ -4,9 +4,27 @@
 //! decides nothing, and each judgement is a pure function of what was seen. A healthy cluster gives
 //! no finding of warning or worse. What could not be looked at is a finding of its own.
 
+mod access;
+mod certificates;
+mod crls;
+pub mod facts;
+mod gather;
+mod names;
+mod reload;
+mod roles;
+mod rules;
+mod served;
+mod settings;
+mod unseen;
+
 use std::path::PathBuf;
 
 use pgpki_core::finding::Finding;
+use time::OffsetDateTime;
+
+use facts::Facts;
+
+pub use gather::gather;
 
 /// A finding, and what it is about: a file and perhaps its line, or a role.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +37,24 @@ pub struct Located {
     pub line: Option<u32>,
     /// The role that it is about, to the letter; escape it before it goes to a terminal.
     pub role: Option<String>,
+}
+
+/// Everything that is wrong with what was seen, or worth knowing about it.
+#[must_use]
+pub fn judge(facts: &Facts, now: OffsetDateTime) -> Vec<Located> {
+    let subjects = [
+        settings::judge(facts),
+        access::judge(facts),
+        certificates::judge(facts, now),
+        crls::judge(facts),
+        names::judge(facts),
+        reload::judge(facts),
+        served::judge(facts).into_iter().collect(),
+        rules::judge(facts),
+        roles::judge(facts, now),
+        unseen::judge(facts),
+    ];
+    subjects.into_iter().flatten().collect()
 }
 
 impl From<Finding> for Located {

@@ -17,7 +17,9 @@ pub(super) fn plan(cluster: &Cluster, wishes: &Wishes) -> Result<Vec<Change>, Co
     let hba = Hba::parse(file.bytes(), cluster.major);
     let block = Block::new(lines).map_err(file.block_error())?;
     let after = hba.with_block(&block).map_err(file.block_error())?;
-    if let Some((line, problem)) = after.problems().into_iter().next() {
+    // What is there first, because its lines have the numbers that its reader sees.
+    let problems = hba.problems().into_iter().chain(after.problems());
+    if let Some((line, problem)) = problems.into_iter().next() {
         return Err(ConfigureError::BadRule {
             path: file.path,
             line,

@@ -39,7 +39,7 @@ impl<'a> Applied<'a> {
         let mut session = open(cluster)?;
         // What was wrong before, such as a parameter that needs a restart, is none of ours.
         let known = match &mut session {
-            Some(session) => complaints(session)?,
+            Some(session) => about_settings(session)?,
             None => Vec::new(),
         };
         for (index, change) in changes.iter().enumerate() {
@@ -56,9 +56,11 @@ impl<'a> Applied<'a> {
                 judgement: Judgement::NotRunning,
             });
         };
-        let new = complaints(session).map(|mut found| {
+        // Of the rules it takes all or none, so that one that was broken before matters.
+        let new = about_settings(session).and_then(|mut found| {
             found.retain(|complaint| !known.contains(complaint));
-            found
+            found.extend(about_rules(session)?);
+            Ok(found)
         });
         let refused = match new {
             Ok(new) if new.is_empty() => {
@@ -109,34 +111,41 @@ fn stuck_at(
     }
 }
 
-fn open(cluster: &Cluster) -> Result<Option<Session>, SqlError> {
-    let postmaster = cluster.postmaster().ok().flatten();
-    let socket = postmaster.and_then(|postmaster| postmaster.socket());
-    socket
-        .map(|socket| Session::open(&socket, Instant::now() + PATIENCE))
-        .transpose()
+fn open(cluster: &Cluster) -> Result<Option<Session>, ConfigureError> {
+    let Some(postmaster) = cluster.postmaster()? else {
+        return Ok(None);
+    };
+    let socket = postmaster.socket().ok_or(ConfigureError::NoSocket)?;
+    Ok(Some(Session::open(&socket, Instant::now() + PATIENCE)?))
 }
 
-/// Everything that the server finds wrong with its files as they are on disk now.
-///
-/// A broken line of `pg_hba.conf` has no type, and may have no error either; one with both is a
-/// good line that cannot match yet, such as `hostssl` while TLS is off.
-fn complaints(session: &mut Session) -> Result<Vec<String>, SqlError> {
-    let rules = session.query(
-        "SELECT 'pg_hba.conf', line_number, coalesce(error, 'this line is not understood') \
-         FROM pg_hba_file_rules WHERE type IS NULL",
-    )?;
+/// What the server finds wrong with its parameters as they are on disk now.
+fn about_settings(session: &mut Session) -> Result<Vec<String>, SqlError> {
     let settings = session.query(
         "SELECT sourcefile, sourceline, coalesce(name || ': ', '') || error \
          FROM pg_file_settings WHERE error IS NOT NULL",
     )?;
-    Ok(rules.iter().chain(&settings).map(complaint).collect())
+    Ok(settings.iter().map(complaint).collect())
+}
+
+/// What it finds wrong with its rules.
+///
+/// A broken line has no type, and may have no error either; one with both is a good line that
+/// cannot match yet, such as `hostssl` while TLS is off. The name of the file is known from
+/// version 16 on, which has rules in several.
+fn about_rules(session: &mut Session) -> Result<Vec<String>, SqlError> {
+    let rules = session.query(
+        "SELECT coalesce(to_jsonb(r)->>'file_name', 'pg_hba.conf'), line_number, \
+         coalesce(error, 'this line is not understood') \
+         FROM pg_hba_file_rules r WHERE type IS NULL",
+    )?;
+    Ok(rules.iter().map(complaint).collect())
 }
 
 /// The roles that a `scram-sha-256` rule would lock out, because their password is stored as an
 /// MD5 hash: the default before version 14, and what an upgrade keeps. Nothing while the server
 /// does not run.
-pub(super) fn roles_with_md5(cluster: &Cluster) -> Result<Vec<String>, SqlError> {
+pub(super) fn roles_with_md5(cluster: &Cluster) -> Result<Vec<String>, ConfigureError> {
     let Some(mut session) = open(cluster)? else {
         return Ok(Vec::new());
     };

@@ -70,12 +70,13 @@ pub(super) fn plan_removal(cluster: &Cluster) -> Result<Vec<Change>, ConfigureEr
     let conf = Conf::parse(main.bytes());
     let own = Current::read(&own_file(cluster, &conf).0)?;
     let mut changes = Vec::new();
+    // Before the file goes: a server does not start with an include that leads nowhere.
+    if let Some(after) = conf.without_block().map_err(main.block_error())? {
+        changes.push(main.change(Some(after.to_bytes().to_vec()), None));
+    }
     if own.text.is_some() {
         check_ours(&own)?;
         changes.push(own.change(None, None));
-    }
-    if let Some(after) = conf.without_block().map_err(main.block_error())? {
-        changes.push(main.change(Some(after.to_bytes().to_vec()), None));
     }
     Ok(changes)
 }
@@ -86,10 +87,20 @@ fn own_file(cluster: &Cluster, conf: &Conf) -> (PathBuf, bool) {
         .includes()
         .filter(|include| include.kind == IncludeKind::Directory)
         .map(|include| location(&include.target, &cluster.config_file))
-        .find(|directory| directory.is_dir());
+        .find(|directory| directory.is_dir() && is_beside(directory, &cluster.config_file));
     match directory {
         Some(directory) => (directory.join(OWN_FILE), true),
         None => (cluster.config_file.with_file_name(OWN_FILE), false),
+    }
+}
+
+/// Whether a directory lies below that of a file. The server's user writes these lines, and must
+/// not have root make him a file wherever he likes.
+fn is_beside(directory: &Path, file: &Path) -> bool {
+    let canonical = |path: &Path| pgpki_fs::canonical(path).ok();
+    match (canonical(directory), file.parent().and_then(canonical)) {
+        (Some(directory), Some(around)) => directory.starts_with(around),
+        _ => false,
     }
 }
 

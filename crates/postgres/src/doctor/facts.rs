@@ -1,6 +1,6 @@
 //! What was seen of a cluster, before anybody judges it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 
 use pgpki_core::document::Document;
@@ -167,8 +167,17 @@ pub struct FileSeen {
     pub status: Result<Status, Absent>,
     /// The directories on the way to it, from the root on, links followed.
     pub way: Vec<(PathBuf, Status)>,
-    /// What it holds, or why it cannot be read.
-    pub content: Result<Document, String>,
+    /// What it holds.
+    pub content: Result<Document, NotRead>,
+}
+
+/// Why it is not known what a file holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotRead {
+    /// It could not be opened or read from here.
+    Closed(String),
+    /// It was read, and is nothing that the server could load.
+    Bad(String),
 }
 
 /// Why there is nothing at a path.
@@ -221,11 +230,11 @@ pub struct Answers {
     pub roles: Result<Vec<RoleRow>, Unseen>,
     /// The roles with an MD5 password.
     pub md5: Result<Vec<String>, Unseen>,
-    /// Each role with a group that it is a member of, directly or not.
-    pub members: Result<Vec<(String, String)>, Unseen>,
+    /// For each role the groups that it is a member of, directly or not.
+    pub members: Result<HashMap<String, HashSet<String>>, Unseen>,
 }
 
-/// A row of `pg_settings`.
+/// A row of `pg_settings` whose value is from the files, or the default.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingRow {
     /// The parameter.

@@ -47,9 +47,7 @@ pub fn gather(cluster: &Cluster, issued: Result<Issued, Unseen>) -> Facts {
         files: files::tls_files(cluster, &configuration),
         rules: rules(cluster),
         answers: postmaster.map(|it| answers(it, cluster.major)),
-        served: postmaster
-            .filter(|_| configuration.ssl_is_on())
-            .map(served),
+        served: postmaster.filter(|_| configuration.ssl_is_on()).map(served),
         log: postmaster.map(log::since_last_reload),
         cluster: cluster.clone(),
         configuration,

@@ -132,7 +132,7 @@ fn print(looked_at: &LookedAt, findings: &[&Located], out: &mut impl Write) -> i
     }
     let wrong = findings.iter().filter(|it| !is_healthy(&[it])).count();
     match wrong {
-        0 => writeln!(out, "  {GOOD}healthy{GOOD:#}  nothing is wrong"),
+        0 => writeln!(out, "  {GOOD}healthy{GOOD:#}  nothing wrong was found"),
         _ => writeln!(
             out,
             "\n{FAINT}{}; docs/findings.md explains each code.{FAINT:#}",

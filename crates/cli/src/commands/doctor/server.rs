@@ -1,17 +1,35 @@
 //! The server's side.
 
+mod issued;
+mod mend;
+
+use pgpki_postgres::cluster::Cluster;
+use pgpki_postgres::doctor::facts::Facts;
+use pgpki_postgres::doctor::{gather, judge};
 use time::OffsetDateTime;
 
 use super::report::{LookedAt, Side, report};
 use crate::args::Doctor;
 use crate::exit::{Exit, Failure};
 
-pub(super) fn run(args: &Doctor, _now: OffsetDateTime) -> Result<Exit, Failure> {
+pub(super) fn run(args: &Doctor, now: OffsetDateTime) -> Result<Exit, Failure> {
     let cluster = args.which.find()?;
+    let mut facts = look(args, &cluster, now);
+    let mut mended = Vec::new();
+    if args.fix {
+        mended = mend::mend(args, &facts, &judge(&facts, now), now);
+        if !mended.is_empty() {
+            facts = look(args, &cluster, now);
+        }
+    }
     let looked_at = LookedAt {
         side: Side::Server,
         name: cluster.name(),
-        mended: Vec::new(),
+        mended,
     };
-    report(&looked_at, &[], args)
+    report(&looked_at, &judge(&facts, now), args)
+}
+
+fn look(args: &Doctor, cluster: &Cluster, now: OffsetDateTime) -> Facts {
+    gather(cluster, issued::by_authority(args, cluster, now))
 }

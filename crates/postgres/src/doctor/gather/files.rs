@@ -10,7 +10,7 @@ use pgpki_core::key_file::FileKind;
 use pgpki_fs::read_bounded;
 use time::OffsetDateTime;
 
-use super::super::facts::{Absent, Configuration, FileSeen, Status, TlsFiles, Unseen};
+use super::super::facts::{Absent, Configuration, FileSeen, NotRead, Status, TlsFiles, Unseen};
 use crate::cluster::Cluster;
 
 /// More than a certificate, a key or a CRL of a million entries takes, in bytes.
@@ -63,9 +63,10 @@ fn look(parameter: &'static str, path: PathBuf) -> FileSeen {
         Err(error) if error.kind() == ErrorKind::NotFound => Err(Absent::Missing),
         Err(error) => Err(Absent::Unknown(error.to_string())),
     };
-    let content = read_bounded(&path, MAX_FILE)
-        .map_err(|error| error.to_string())
-        .and_then(|bytes| Document::read(&bytes).map_err(|error| error.to_string()));
+    let content = match read_bounded(&path, MAX_FILE) {
+        Err(error) => Err(NotRead::Closed(error.to_string())),
+        Ok(bytes) => Document::read(&bytes).map_err(|error| NotRead::Bad(error.to_string())),
+    };
     FileSeen {
         way: way(&path),
         parameter,

@@ -1,6 +1,7 @@
 //! What the server is asked. Views and columns are those of "System Catalogs" and "System Views"
 //! in PostgreSQL's documentation.
 
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use time::OffsetDateTime;
@@ -24,7 +25,7 @@ pub(super) fn ask(session: &mut Session, major: u32) -> Answers {
         loaded: loaded(session),
         roles: rows(session, ROLES, role),
         md5: rows(session, MD5, |row| text(row, 0)),
-        members: rows(session, MEMBERS, |row| Some((text(row, 0)?, text(row, 1)?))),
+        members: members(session),
     }
 }
 
@@ -32,7 +33,7 @@ fn settings_sql() -> String {
     let names: Vec<String> = PARAMETERS.iter().map(|name| literal(name)).collect();
     format!(
         "SELECT name, setting, boot_val, context = 'postmaster' FROM pg_settings \
-         WHERE name IN ({})",
+         WHERE name IN ({}) AND source IN ('configuration file', 'default')",
         names.join(", ")
     )
 }
@@ -62,11 +63,11 @@ const ROLES: &str = "SELECT rolname, rolcanlogin, rolsuper, rolreplication, \
 
 const MD5: &str = "SELECT rolname FROM pg_authid WHERE rolpassword LIKE 'md5%' ORDER BY rolname";
 
-const MEMBERS: &str = "WITH RECURSIVE of (member, roleid) AS ( \
+const MEMBERS: &str = "WITH RECURSIVE upward (member, roleid) AS ( \
      SELECT member, roleid FROM pg_auth_members UNION \
-     SELECT of.member, m.roleid FROM of JOIN pg_auth_members m ON m.member = of.roleid) \
-     SELECT a.rolname, b.rolname FROM of JOIN pg_roles a ON a.oid = of.member \
-     JOIN pg_roles b ON b.oid = of.roleid";
+     SELECT upward.member, m.roleid FROM upward JOIN pg_auth_members m ON m.member = upward.roleid) \
+     SELECT a.rolname, b.rolname FROM upward JOIN pg_roles a ON a.oid = upward.member \
+     JOIN pg_roles b ON b.oid = upward.roleid";
 
 fn rows<T>(
     session: &mut Session,
@@ -75,6 +76,15 @@ fn rows<T>(
 ) -> Result<Vec<T>, Unseen> {
     let rows = session.query(sql).map_err(|error| unseen(&error))?;
     Ok(rows.iter().filter_map(read).collect())
+}
+
+fn members(session: &mut Session) -> Result<HashMap<String, HashSet<String>>, Unseen> {
+    let pairs = rows(session, MEMBERS, |row| Some((text(row, 0)?, text(row, 1)?)))?;
+    let mut members: HashMap<String, HashSet<String>> = HashMap::new();
+    for (member, group) in pairs {
+        members.entry(member).or_default().insert(group);
+    }
+    Ok(members)
 }
 
 fn loaded(session: &mut Session) -> Result<OffsetDateTime, Unseen> {

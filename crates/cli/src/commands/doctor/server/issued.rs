@@ -1,0 +1,96 @@
+//! What the authority of this machine has issued to a cluster and its roles.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use pgpki_authority::ledger::{Certificate, Ledger, LedgerError, PlaceKind};
+use pgpki_core::issue::Holder;
+use pgpki_core::profile::Profile;
+use pgpki_postgres::cluster::Cluster;
+use pgpki_postgres::doctor::facts::{ClientIssued, Issued, ServerIssued, Unseen};
+use time::OffsetDateTime;
+
+use crate::args::Doctor;
+use crate::exit::Failure;
+
+/// Certificates that are read at a time, so that nobody waits for the ledger meanwhile.
+const PAGE: usize = 1000;
+
+/// Doctor works without an authority: most clusters' is on another machine.
+pub(super) fn by_authority(
+    args: &Doctor,
+    cluster: &Cluster,
+    now: OffsetDateTime,
+) -> Result<Issued, Unseen> {
+    let unseen = |failure: Failure| Unseen {
+        why: failure.message,
+        hint: "Where the authority is on another machine, run pgpki inspect there; otherwise \
+               name it with --home."
+            .to_owned(),
+    };
+    let authority = args.home.open().map_err(unseen)?;
+    let read = || -> Result<Issued, LedgerError> {
+        Ok(Issued {
+            clients: clients(authority.ledger(), now)?,
+            server: server(authority.ledger(), cluster)?,
+        })
+    };
+    read().map_err(|error| unseen(error.into()))
+}
+
+/// The last certificate of each role, if it was not over long ago.
+fn clients(ledger: &Ledger, now: OffsetDateTime) -> Result<Vec<ClientIssued>, LedgerError> {
+    /// Whoever has gone without one for longer has been given up.
+    const FORGOTTEN: time::Duration = time::Duration::days(90);
+    let mut last: HashMap<String, ClientIssued> = HashMap::new();
+    let mut after = None;
+    loop {
+        let page = ledger.page(after, PAGE)?;
+        after = page.last().map(|it| (it.validity.not_after, it.serial));
+        let is_short = page.len() < PAGE;
+        let counts = |it: &Certificate| {
+            it.profile == Profile::Client
+                && !it.replaced
+                && it.validity.not_after + FORGOTTEN >= now
+        };
+        // The pages come in the order of their ends, so that the last one of a role stays.
+        for it in page.into_iter().filter(counts) {
+            let client = ClientIssued {
+                role: it.common_name.clone(),
+                validity: it.validity,
+            };
+            last.insert(it.common_name, client);
+        }
+        if is_short {
+            break;
+        }
+    }
+    let mut clients: Vec<_> = last.into_values().collect();
+    clients.sort_by(|a, b| a.role.cmp(&b.role));
+    Ok(clients)
+}
+
+/// What should stand where the server reads its certificate.
+fn server(ledger: &Ledger, cluster: &Cluster) -> Result<Option<ServerIssued>, LedgerError> {
+    let given = cluster.given("ssl_cert_file");
+    let file = given.map(|given| cluster.resolve(given.path()));
+    let Some(file) = file.and_then(|file| file.canonicalize().ok()) else {
+        return Ok(None);
+    };
+    let holds = |installation: &Path| {
+        let installation = installation.canonicalize();
+        installation.is_ok_and(|installation| file.starts_with(installation))
+    };
+    let places = ledger.places()?.into_iter();
+    let found = places
+        .filter(|known| known.place.kind == PlaceKind::Installation)
+        .find(|known| holds(&known.place.path));
+    Ok(found.map(|known| ServerIssued {
+        serial: known.serial.to_string(),
+        hosts: match known.place.holder {
+            Holder::Server(hosts) => hosts,
+            Holder::Client(_) => Vec::new(),
+        },
+        installation: known.place.path,
+    }))
+}

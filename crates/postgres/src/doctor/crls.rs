@@ -1,0 +1,53 @@
+//! Revocation where the files together cannot tell: no list at all, or a place for lists without
+//! one. PostgreSQL wants a list of every CA as soon as either parameter is set
+//! (`X509_V_FLAG_CRL_CHECK_ALL` in be-secure-openssl.c).
+
+use pgpki_core::finding::Finding;
+
+use super::Located;
+use super::facts::Facts;
+
+pub(super) fn judge(facts: &Facts) -> Vec<Located> {
+    let files = &facts.files;
+    let Some(ca) = files.ca_document() else {
+        return Vec::new();
+    };
+    if !facts.configuration.ssl_is_on() {
+        return Vec::new();
+    }
+    if files.crl.is_none() && files.crl_dir.is_none() {
+        let finding = Finding::info(
+            "crl-unset",
+            "neither ssl_crl_file nor ssl_crl_dir is set, so a revoked certificate is still \
+             accepted",
+            "Set ssl_crl_file to the CRLs of every CA in ssl_ca_file, as pgpki installs them.",
+        );
+        return vec![finding.into()];
+    }
+    let lists = files
+        .crl
+        .iter()
+        .chain(files.crl_dir.iter().flatten().flatten());
+    let mut contents = lists.filter_map(|file| file.content.as_ref().ok());
+    if contents.any(|document| document.crls().next().is_some()) {
+        return Vec::new();
+    }
+    let cas = ca.certificates().filter(|it| it.is_ca);
+    let missing = cas.map(|ca| {
+        let finding = Finding::error(
+            "crl-missing",
+            format!(
+                "a place for CRLs is set, and there is none of the CA \"{}\" in it: everybody \
+                 below it is refused with \"tlsv1 alert unknown ca\"",
+                ca.title()
+            ),
+            "Put that CA's CRL there, in ssl_crl_dir under the name that openssl rehash gives \
+             it; or set neither parameter.",
+        );
+        match &files.crl {
+            Some(file) => Located::in_file(finding, &file.path),
+            None => finding.into(),
+        }
+    });
+    missing.collect()
+}

@@ -1,0 +1,149 @@
+//! The roles that certificates were issued to, and those that a rule would lock out.
+
+use std::collections::HashMap;
+
+use pgpki_core::due::{Phase, Within};
+use pgpki_core::finding::Finding;
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+use super::Located;
+use super::facts::{Answers, ClientIssued, Facts, RoleRow};
+use crate::hba::rule::{ConnType, Method, Rule, User};
+
+pub(super) fn judge(facts: &Facts, now: OffsetDateTime) -> Vec<Located> {
+    let mut findings = Vec::new();
+    let issued = facts.issued.iter().flat_map(|issued| &issued.clients);
+    for client in issued.clone() {
+        findings.extend(end(client, now));
+    }
+    let Some(Ok(answers)) = &facts.answers else {
+        return findings;
+    };
+    if let Ok(roles) = &answers.roles {
+        let by_name: HashMap<&str, &RoleRow> = roles
+            .iter()
+            .map(|role| (role.name.as_str(), role))
+            .collect();
+        let live = issued.filter(|client| client.validity.not_after >= now);
+        for client in live {
+            let role = by_name.get(client.role.as_str()).copied();
+            let finding = standing(role, facts, now);
+            findings.extend(finding.map(|finding| Located::of_role(finding, &client.role)));
+        }
+        findings.extend(locked_out(&by_name, answers, facts));
+    }
+    findings
+}
+
+fn end(client: &ClientIssued, now: OffsetDateTime) -> Option<Located> {
+    let day = client
+        .validity
+        .not_after
+        .format(format_description!("[year]-[month]-[day]"))
+        .unwrap_or_default();
+    let hint = "Renew it with pgpki rotate, and hand the new folder over; or issue a new one: pgpki \
+                issue-client ROLE.";
+    let finding = match Phase::at(client.validity, Within::Third, now) {
+        Phase::Due => Finding::warning(
+            "role-certificate-due",
+            format!("the role's certificate ends on {day}, and is due to be renewed"),
+            hint,
+        ),
+        Phase::Expired => Finding::warning(
+            "role-certificate-expired",
+            format!("the role's last certificate ended on {day}"),
+            hint,
+        ),
+        Phase::Valid | Phase::NotYetValid => return None,
+    };
+    Some(Located::of_role(finding, &client.role))
+}
+
+/// What the server says about a role that has a certificate.
+fn standing(role: Option<&RoleRow>, facts: &Facts, now: OffsetDateTime) -> Option<Finding> {
+    let Some(role) = role else {
+        return Some(Finding::warning(
+            "role-missing",
+            "a certificate was issued to this role, and the server has no such role",
+            "Create it (CREATE ROLE … LOGIN); names are compared to the letter, capitals included.",
+        ));
+    };
+    if !role.can_login {
+        return Some(Finding::warning(
+            "role-no-login",
+            "a certificate was issued to this role, and it may not log in",
+            "ALTER ROLE … LOGIN, if it still should.",
+        ));
+    }
+    let until = role.valid_until.filter(|until| *until < now)?;
+    let day = until
+        .format(format_description!("[year]-[month]-[day]"))
+        .unwrap_or_default();
+    let passwords =
+        rules(facts).any(|rule| rule.method.asks_for_password() && is_for(rule, role, facts));
+    // The method cert does not look at it.
+    match passwords {
+        true => Some(Finding::warning(
+            "role-password-expired",
+            format!("the role's password ended on {day} (VALID UNTIL), and a rule asks it for one"),
+            "ALTER ROLE … VALID UNTIL, with a later time or 'infinity'.",
+        )),
+        false => None,
+    }
+}
+
+/// An MD5 verifier is of no use where a rule demands SCRAM.
+fn locked_out(roles: &HashMap<&str, &RoleRow>, answers: &Answers, facts: &Facts) -> Vec<Located> {
+    let md5 = answers.md5.iter().flatten();
+    let scram = |role: &RoleRow| {
+        rules(facts).find(|rule| rule.method == Method::ScramSha256 && is_for(rule, role, facts))
+    };
+    md5.filter_map(|name| {
+        let role = roles.get(name.as_str()).filter(|role| role.can_login)?;
+        let rule = scram(role)?;
+        let finding = Finding::warning(
+            "role-md5",
+            format!(
+                "the role's password is kept as MD5, and line {} of pg_hba.conf ({}) takes only \
+                 SCRAM: \"password authentication failed\"",
+                rule.first_line, rule.conn_type
+            ),
+            "Set the password anew with password_encryption = 'scram-sha-256': \\password in psql.",
+        );
+        Some(Located::of_role(finding, name))
+    })
+    .collect()
+}
+
+/// The rules for clients of the network.
+fn rules(facts: &Facts) -> impl Iterator<Item = &Rule> {
+    let rules = facts.rules.iter().flat_map(|rules| &rules.entries);
+    let rules = rules.filter_map(|located| located.entry.rule());
+    rules.filter(|rule| rule.conn_type != ConnType::Local)
+}
+
+/// Whether a rule is for a role, as far as can be told without its regular expressions.
+fn is_for(rule: &Rule, role: &RoleRow, facts: &Facts) -> bool {
+    rule.users.iter().any(|user| match user {
+        User::All => true,
+        User::Name(name) => name.0 == role.name.as_bytes(),
+        User::Member(group) => facts.is_member(&role.name, &group.0),
+        User::Regex(_) | User::File(_) => false,
+    })
+}
+
+impl Facts {
+    /// Whether a role is a group or a member of it, as far as the server has said.
+    pub(super) fn is_member(&self, role: &str, group: &[u8]) -> bool {
+        if role.as_bytes() == group {
+            return true;
+        }
+        let Some(Ok(answers)) = &self.answers else {
+            return false;
+        };
+        let groups = answers.members.as_ref().ok().and_then(|it| it.get(role));
+        let group = std::str::from_utf8(group);
+        group.is_ok_and(|group| groups.is_some_and(|it| it.contains(group)))
+    }
+}

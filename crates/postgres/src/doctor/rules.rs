@@ -1,0 +1,133 @@
+//! What `pg_hba.conf` lets happen.
+
+mod certificates;
+mod encryption;
+mod replication;
+mod syntax;
+
+use std::path::Path;
+
+use pgpki_core::finding::{Finding, Severity};
+
+use super::Located;
+use super::facts::{Facts, Rules};
+use crate::hba::address::Address;
+use crate::hba::cover;
+use crate::hba::rule::{Method, Rule};
+
+pub(super) fn judge(facts: &Facts) -> Vec<Located> {
+    let Ok(rules) = &facts.rules else {
+        return Vec::new();
+    };
+    let mut findings = syntax::judge(rules, facts);
+    let placed = Placed::all(rules, facts);
+    findings.extend(hidden(&placed));
+    findings.extend(encryption::judge(&placed));
+    findings.extend(certificates::judge(&placed, facts));
+    findings.extend(replication::judge(&placed, facts));
+    findings
+}
+
+/// A rule, and where it stands.
+struct Placed<'a> {
+    rule: &'a Rule,
+    file: &'a Path,
+    /// Whether pgpki wrote it.
+    is_ours: bool,
+}
+
+impl<'a> Placed<'a> {
+    fn all(rules: &'a Rules, facts: &Facts) -> Vec<Self> {
+        let placed = rules.entries.iter().filter_map(|it| {
+            let rule = it.entry.rule()?;
+            let is_ours = rules.own_block.is_some_and(|(first, last)| {
+                it.file == facts.cluster.hba_file && (first..=last).contains(&rule.first_line)
+            });
+            Some(Self {
+                rule,
+                file: &it.file,
+                is_ours,
+            })
+        });
+        placed.collect()
+    }
+
+    fn located(&self, finding: Finding) -> Located {
+        Located::at_line(finding, self.file, self.rule.first_line)
+    }
+
+    /// Where it stands, seen from another rule.
+    fn place(&self, from: &Self) -> String {
+        let line = self.rule.first_line;
+        match self.file == from.file {
+            true => format!("line {line}"),
+            false => format!(
+                "line {line} of {}",
+                pgpki_core::document::printable(&self.file.to_string_lossy())
+            ),
+        }
+    }
+}
+
+/// Rules that never answer. One that would answer in the same way is superfluous; what pgpki's own
+/// block hides is meant to be hidden.
+fn hidden(placed: &[Placed<'_>]) -> Vec<Located> {
+    let rules: Vec<&Rule> = placed.iter().map(|it| it.rule).collect();
+    let pairs = cover::hidden(&rules)
+        .into_iter()
+        .filter_map(|hidden| Some((placed.get(hidden.rule)?, placed.get(hidden.by)?)));
+    pairs
+        .map(|(rule, by)| {
+            let same = rule.rule.method == by.rule.method && rule.rule.options == by.rule.options;
+            let severity = match same || by.is_ours {
+                true => Severity::Info,
+                false => Severity::Warning,
+            };
+            rule.located(Finding::new(
+                severity,
+                "hba-hidden",
+                format!(
+                    "this rule ({}) is never reached: {} ({}) matches everything that it matches",
+                    words(rule.rule),
+                    by.place(rule),
+                    words(by.rule)
+                ),
+                "Move it above that line, or delete it: the first rule that matches answers.",
+            ))
+        })
+        .collect()
+}
+
+/// `hostssl … cert`.
+fn words(rule: &Rule) -> String {
+    let clientcert = rule.option("clientcert");
+    let clientcert = clientcert.map(|value| format!(" clientcert={value}"));
+    format!(
+        "{} … {}{}",
+        rule.conn_type,
+        rule.method,
+        pgpki_core::document::printable(&clientcert.unwrap_or_default())
+    )
+}
+
+/// Whether a rule is only for connections that do not leave the machine.
+fn is_loopback(rule: &Rule) -> bool {
+    match &rule.address {
+        None | Some(Address::SameHost) => true,
+        Some(Address::Network(network)) => {
+            let prefix = match network.mask() {
+                std::net::IpAddr::V4(mask) => mask.to_bits().leading_ones(),
+                std::net::IpAddr::V6(mask) => mask.to_bits().leading_ones(),
+            };
+            // All of 127.0.0.0/8, and of IPv6 one address.
+            let enough = if network.mask().is_ipv4() { 8 } else { 128 };
+            network.address().is_loopback() && prefix >= enough
+        }
+        Some(Address::HostName(name)) => name == "localhost",
+        Some(Address::All | Address::SameNet) => false,
+    }
+}
+
+fn lets_in(rule: &Rule) -> bool {
+    rule.method != Method::Reject
+}
