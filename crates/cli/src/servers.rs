@@ -57,9 +57,7 @@ impl LocalServers {
     /// The clusters whose configuration names the installation's certificate.
     fn users_of(&mut self, installation: &Path) -> Vec<Cluster> {
         let clusters = self.clusters.get_or_insert_with(Cluster::all);
-        let users = clusters
-            .iter()
-            .filter(|cluster| uses(cluster, installation));
+        let users = clusters.iter().filter(|cluster| cluster.uses(installation));
         users.cloned().collect()
     }
 
@@ -145,29 +143,6 @@ impl Servers for LocalServers {
     }
 }
 
-/// Whether TLS is on and the certificate is one of the installation's.
-fn uses(cluster: &Cluster, installation: &Path) -> bool {
-    let is_on = cluster
-        .given("ssl")
-        .is_some_and(|given| is_true(&given.text()));
-    let leads_here = |file: &Path| {
-        let file = cluster.resolve(file).canonicalize();
-        file.is_ok_and(|file| file.starts_with(installation))
-    };
-    is_on
-        && cluster
-            .given("ssl_cert_file")
-            .is_some_and(|given| leads_here(given.path()))
-}
-
-/// A boolean as PostgreSQL reads it: any unambiguous beginning of `true`, `yes`, `on`, or `1`
-/// (`parse_bool`).
-fn is_true(text: &str) -> bool {
-    let text = text.to_ascii_lowercase();
-    let begins = |word: &str| !text.is_empty() && word.starts_with(&text);
-    begins("true") || begins("yes") || text == "on" || text == "1"
-}
-
 /// Checks the live generation as a server would that cannot be asked because it does not run: its
 /// files fit together, and it would not refuse to start because of them.
 fn check_files(installation: &Installation, now: OffsetDateTime) -> Result<(), String> {
@@ -207,20 +182,5 @@ pub(crate) fn installed_chain(installation: &Installation) -> Result<Vec<Vec<u8>
             "{} has no server.crt",
             installation.path().display()
         )),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_true;
-
-    #[test]
-    fn booleans_are_read_as_the_server_reads_them() {
-        for yes in ["on", "ON", "t", "tru", "TRUE", "y", "yes", "1"] {
-            assert!(is_true(yes), "{yes}");
-        }
-        for no in ["", "o", "of", "off", "f", "no", "0", "onn", "11"] {
-            assert!(!is_true(no), "{no}");
-        }
     }
 }

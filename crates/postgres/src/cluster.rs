@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 
 use pgpki_fs::{Owner, ReadError, read_bounded};
 
-use crate::conf::Conf;
 use crate::conf::effective::{Effective, Sourced};
+use crate::conf::{Conf, is_true};
 use crate::postmaster::{Postmaster, PostmasterError};
 
 pub use disk::{Disk, MAX_CONFIG};
@@ -305,6 +305,20 @@ impl Cluster {
             Some(value) => Some(Given::Argument { value }),
             None => self.effective().winner(name).cloned().map(Given::Line),
         }
+    }
+
+    /// Whether its configuration turns TLS on, with a certificate of the installation at this
+    /// canonical path.
+    #[must_use]
+    pub fn uses(&self, installation: &Path) -> bool {
+        let is_on = self
+            .given("ssl")
+            .is_some_and(|given| is_true(&given.text()));
+        let leads_there = |given: Given| {
+            let file = self.resolve(given.path()).canonicalize();
+            file.is_ok_and(|file| file.starts_with(installation))
+        };
+        is_on && self.given("ssl_cert_file").is_some_and(leads_there)
     }
 
     /// A path as the server understands it: relative to its data directory.

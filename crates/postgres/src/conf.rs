@@ -188,6 +188,14 @@ impl Setting {
     }
 }
 
+/// A boolean as PostgreSQL reads it: any unambiguous beginning of `true`, `yes`, `on`, or `1`
+/// (`parse_bool`).
+pub fn is_true(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    let begins = |word: &str| !text.is_empty() && word.starts_with(&text);
+    begins("true") || begins("yes") || text == "on" || text == "1"
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -295,6 +303,16 @@ mod tests {
         fn any_bytes_come_back(text in proptest::collection::vec(any::<u8>(), 0..400)) {
             let conf = Conf::parse(&text);
             prop_assert_eq!(conf.to_bytes(), &text[..]);
+        }
+    }
+
+    #[test]
+    fn booleans_are_read_as_the_server_reads_them() {
+        for yes in ["on", "ON", "t", "tru", "TRUE", "y", "yes", "1"] {
+            assert!(is_true(yes), "{yes}");
+        }
+        for no in ["", "o", "of", "off", "f", "no", "0", "onn", "11"] {
+            assert!(!is_true(no), "{no}");
         }
     }
 }

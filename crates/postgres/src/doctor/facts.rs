@@ -1,5 +1,6 @@
 //! What was seen of a cluster, before anybody judges it.
 
+use crate::conf::is_true;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 
@@ -119,14 +120,6 @@ fn default(parameter: &str) -> &'static str {
         "listen_addresses" => "localhost",
         _ => "",
     }
-}
-
-/// A boolean as PostgreSQL reads it: any unambiguous beginning of `true`, `yes`, `on`, or `1`
-/// (`parse_bool`).
-pub(super) fn is_true(text: &str) -> bool {
-    let text = text.to_ascii_lowercase();
-    let begins = |word: &str| !text.is_empty() && word.starts_with(&text);
-    begins("true") || begins("yes") || text == "on" || text == "1"
 }
 
 /// The files that the TLS settings name.
@@ -315,19 +308,4 @@ pub struct ServerIssued {
     pub serial: String,
     /// The names that it was issued for.
     pub hosts: Vec<Host>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_true;
-
-    #[test]
-    fn booleans_are_read_as_the_server_reads_them() {
-        for yes in ["on", "T", "tru", "y", "yes", "1"] {
-            assert!(is_true(yes), "{yes}");
-        }
-        for no in ["", "o", "of", "off", "false", "0", "no", "truer"] {
-            assert!(!is_true(no), "{no}");
-        }
-    }
 }

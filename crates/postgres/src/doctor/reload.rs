@@ -8,7 +8,8 @@ use pgpki_core::finding::Finding;
 use time::OffsetDateTime;
 
 use super::Located;
-use super::facts::{Answers, Facts, FileErrorRow, SettingRow, is_true};
+use super::facts::{Answers, Facts, FileErrorRow, SettingRow};
+use crate::conf::is_true;
 
 /// What a server logs when it keeps what it had (`be-secure-openssl.c`, `postmaster.c`), unless
 /// its messages are in another language.
