@@ -28,6 +28,11 @@ fn rsa3072() {
     works_with("rsa3072", &["rsa3072"]);
 }
 
+#[test]
+fn rsa4096() {
+    works_with("rsa4096", &["rsa4096"]);
+}
+
 /// A server that starts cold with the printed lines; clients by certificate alone, then with a
 /// password beside it.
 #[track_caller]
