@@ -6,12 +6,16 @@
 //! - [`postmaster`] is the process of a running server: where it listens, its reload, its log.
 //! - [`reload`] has a server take up what is installed, and proves that it did.
 //! - [`doctor`] says what is wrong with it.
+//! - [`client`] is the other end: what a client on this machine has, and what comes of connecting.
+//! - [`explain`] knows what an error message means.
 //! - [`cluster`] finds a cluster and what it is set to.
 
+pub mod client;
 pub mod cluster;
 pub mod conf;
 pub mod configure;
 pub mod doctor;
+pub mod explain;
 pub mod hba;
 pub mod postmaster;
 pub mod probe;

@@ -1,0 +1,142 @@
+//! TLS stands, and the login does not.
+
+use pgpki_testing::{Cluster, ServerPrograms};
+
+use super::{explained, log_during, psql_says};
+use crate::material::{CLIENTS, Material, TLS, put, put_credential};
+
+/// The first version without `clientcert=1`.
+const WITHOUT_NUMBERS: u32 = 14;
+
+fn cluster(material: &Material, programs: &ServerPrograms, rule: &str) -> Cluster {
+    let builder = Cluster::builder()
+        .programs(programs)
+        .conf(format!("{TLS}{CLIENTS}"));
+    let mut cluster = builder.hba(rule).create().unwrap();
+    put_credential(&cluster, &material.server());
+    put(&cluster, "root.crt", &material.root());
+    put(&cluster, "root.crl", &material.crls());
+    cluster.start().unwrap();
+    for role in ["alice", "bob"] {
+        cluster.create_role(role, None, true);
+    }
+    cluster
+}
+
+#[test]
+fn the_certificate_of_another_role() {
+    let material = Material::new();
+    let files = material.files(&material.client("alice"), &material.root());
+    for programs in ServerPrograms::every() {
+        for rule in ["cert", "trust clientcert=verify-full"] {
+            if rule != "cert" && programs.major() < WITHOUT_NUMBERS {
+                continue;
+            }
+            let cluster = cluster(&material, &programs, &format!("hostssl all all all {rule}"));
+            let mut said = String::new();
+            let logged = log_during(&cluster, "FATAL", || {
+                said = psql_says(&cluster, None, &format!("user=bob sslmode=require {files}"));
+            });
+            // `trust` fails in the name of trust, and only the log tells the truth.
+            if rule == "cert" {
+                explained(&said, &["certificate-for-another-role"]);
+            }
+            explained(&logged, &["certificate-for-another-role"]);
+        }
+    }
+}
+
+#[test]
+fn a_certificate_without_a_name() {
+    let material = Material::new();
+    let nobody = material.leaf("/O=nobody", "extendedKeyUsage=clientAuth");
+    let files = material.files(&nobody, &material.root());
+    for programs in ServerPrograms::every() {
+        let cluster = cluster(&material, &programs, "hostssl all all all cert");
+        let logged = log_during(&cluster, "FATAL", || {
+            psql_says(
+                &cluster,
+                None,
+                &format!("user=alice sslmode=require {files}"),
+            );
+        });
+        let first = super::names(&logged).first().cloned();
+        assert_eq!(
+            first.as_deref(),
+            Some("certificate-without-common-name"),
+            "{logged}"
+        );
+    }
+}
+
+#[test]
+fn nothing_to_check_certificates_with() {
+    let material = Material::new();
+    let files = material.files(&material.client("alice"), &material.root());
+    for programs in ServerPrograms::every() {
+        let rule = "hostssl all all all cert";
+        let mut cluster = cluster(&material, &programs, rule);
+        cluster.set_conf(TLS);
+        cluster.reload().unwrap();
+        let said = psql_says(
+            &cluster,
+            None,
+            &format!("user=alice sslmode=require {files}"),
+        );
+        explained(&said, &["no-root-store"]);
+    }
+}
+
+#[test]
+fn no_rule() {
+    let material = Material::new();
+    for programs in ServerPrograms::every() {
+        let cluster = cluster(&material, &programs, "hostssl all bob all trust");
+        for (conninfo, expected) in [
+            ("user=bob sslmode=disable", "no-rule-without-tls"),
+            ("user=alice sslmode=disable", "no-rule-without-tls"),
+            ("user=alice sslmode=require", "no-rule"),
+            ("user=bob sslmode=require replication=true", "no-rule"),
+        ] {
+            explained(&psql_says(&cluster, None, conninfo), &[expected]);
+        }
+    }
+    let programs = ServerPrograms::find().unwrap();
+    let rules = "hostnossl all all all reject\nhostssl all alice all reject";
+    let cluster = cluster(&material, &programs, rules);
+    let says = |mode: &str| psql_says(&cluster, None, &format!("user=alice sslmode={mode}"));
+    explained(&says("disable"), &["no-rule-without-tls"]);
+    explained(&says("require"), &["no-rule"]);
+}
+
+#[test]
+fn rules_that_a_version_does_not_take() {
+    let material = Material::new();
+    for programs in ServerPrograms::every() {
+        let mut cluster = cluster(&material, &programs, "hostssl all all all cert");
+        let mut refused = |rule: &str, expected: &str| {
+            cluster.set_hba(rule);
+            let logged = cluster.reload().unwrap_err();
+            explained(&logged, &[expected]);
+        };
+        if programs.major() >= WITHOUT_NUMBERS {
+            refused(
+                "hostssl all all all scram-sha-256 clientcert=1",
+                "clientcert-value",
+            );
+            refused(
+                "hostssl all all all cert clientcert=verify-ca",
+                "clientcert-value",
+            );
+        }
+        refused(
+            "hostssl all all all scram-sha-256 clientcert=always",
+            "clientcert-value",
+        );
+        refused("host all all all cert", "certificate-without-hostssl");
+        refused(
+            "host all all all scram-sha-256 clientcert=verify-full",
+            "certificate-without-hostssl",
+        );
+    }
+}
