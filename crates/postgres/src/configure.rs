@@ -16,7 +16,7 @@ use pgpki_core::name::Role;
 use pgpki_fs::{Text, TextError, WalkError};
 use similar::TextDiff;
 
-use crate::cluster::{Cluster, MAX_CONFIG};
+use crate::cluster::{Cluster, ClusterError, MAX_CONFIG};
 use crate::conf::effective::Fault;
 use crate::conf::marked::BlockError;
 use crate::conf::quote::ZeroByte;
@@ -132,6 +132,18 @@ pub enum ConfigureError {
     /// A file cannot be read or changed.
     #[error(transparent)]
     Text(#[from] TextError),
+    /// Another run is at work on it.
+    #[error("somebody else is configuring {0} at this moment")]
+    Busy(String),
+    /// It cannot be told whether the server runs.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// The server runs, and has no socket on which it could be asked.
+    #[error(
+        "the server runs, but on no Unix-domain socket (unix_socket_directories), where it could be asked \
+         whether it accepts the new files"
+    )]
+    NoSocket,
     /// The server runs, and cannot be asked.
     #[error("the server cannot be asked whether it accepts the new files: {0}")]
     Sql(#[from] SqlError),
@@ -168,6 +180,12 @@ impl ConfigureError {
             }
             Self::Walk(error) => error.hint(),
             Self::Text(error) => error.hint(),
+            Self::Busy(_) => Some("Run it again when that one is done".to_owned()),
+            Self::Cluster(error) => error.hint(),
+            Self::NoSocket => Some(
+                "If it is only just starting, run it again; otherwise stop it, run it again, and start it"
+                    .to_owned(),
+            ),
             Self::Sql(error) => error.hint(),
             Self::Md5Passwords(_) => Some(
                 "SET password_encryption = 'scram-sha-256', then give each its password again (\\password ROLE in psql)"

@@ -144,7 +144,8 @@ pub fn reload_and_prove(
     }
     loop {
         let mut failure = match Postmaster::of(&postmaster.data_directory) {
-            Ok(Some(now)) => match ask(&now, major, chain, deadline) {
+            // Cut short, the last one would end in silence, and hide what the server really did.
+            Ok(Some(now)) => match ask(&now, major, chain, Instant::now() + ONE_QUESTION) {
                 Ok(proof) => return Ok(proof),
                 Err(failure) => failure,
             },

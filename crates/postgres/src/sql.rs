@@ -134,6 +134,8 @@ pub struct Session {
     stream: UnixStream,
     socket: PathBuf,
     input: BytesMut,
+    /// How much has come since the last question, in bytes.
+    received: usize,
     started: Instant,
     deadline: Instant,
 }
@@ -150,12 +152,20 @@ impl Session {
             cause,
         };
         let role = peer::name_of(socket.uid).map_err(at)?;
-        let stream = peer::connect(&path, socket.uid).map_err(at)?;
+        let started = Instant::now();
+        let patience = deadline.saturating_duration_since(started);
+        let stream = peer::connect(&path, socket.uid, patience).map_err(|cause| match cause {
+            SqlCause::Io(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                at(SqlCause::TimedOut(patience))
+            }
+            cause => at(cause),
+        })?;
         let mut session = Self {
             stream,
             socket: path.clone(),
             input: BytesMut::new(),
-            started: Instant::now(),
+            received: 0,
+            started,
             deadline,
         };
         session.log_in(&role).map_err(at)?;
@@ -206,6 +216,7 @@ impl Session {
         let mut output = BytesMut::new();
         frontend::query(sql, &mut output)?;
         self.send(&output)?;
+        self.received = 0;
         let mut rows = Vec::new();
         let mut failed = None;
         loop {
@@ -235,7 +246,7 @@ impl Session {
             if let Some(message) = Message::parse(&mut self.input)? {
                 return Ok(message);
             }
-            if self.input.len() > MOST {
+            if self.received > MOST {
                 return Err(SqlCause::Protocol(format!("it exceeds {MOST} bytes")));
             }
             let left = self.time_left()?;
@@ -246,7 +257,10 @@ impl Session {
                     let closed = "the server closed the connection";
                     return Err(io::Error::new(io::ErrorKind::UnexpectedEof, closed).into());
                 }
-                Ok(length) => self.input.extend_from_slice(&chunk[..length]),
+                Ok(length) => {
+                    self.received += length;
+                    self.input.extend_from_slice(&chunk[..length]);
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(self.in_time(error)),
             }

@@ -1,11 +1,13 @@
 //! Carrying out a plan: written, judged by the server, and put back if it does not agree.
 
+use std::fs::File;
 use std::time::{Duration, Instant};
 
+use nix::fcntl::{Flock, FlockArg};
 use pgpki_fs::{Text, TextError};
 
 use super::{Change, ConfigureError};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, ClusterError, MAX_CONFIG};
 use crate::sql::{Row, Session, SqlError};
 
 /// How long the server may take to answer.
@@ -27,6 +29,7 @@ pub struct Applied<'a> {
     changes: &'a [Change],
     /// What the server said.
     pub judgement: Judgement,
+    _alone: Flock<File>,
 }
 
 impl<'a> Applied<'a> {
@@ -36,6 +39,7 @@ impl<'a> Applied<'a> {
     /// A file cannot be written, or the server cannot be asked or does not accept them. What was
     /// written is put back.
     pub fn write(cluster: &Cluster, changes: &'a [Change]) -> Result<Self, ConfigureError> {
+        let alone = lock(cluster)?;
         let mut session = open(cluster)?;
         // What was wrong before, such as a parameter that needs a restart, is none of ours.
         let known = match &mut session {
@@ -46,7 +50,9 @@ impl<'a> Applied<'a> {
             let written =
                 Text::exchange(&change.path, change.before.as_ref(), change.after.as_ref());
             if let Err(error) = written {
-                put_back(&changes[..index], &error)?;
+                // It may stand there all the same, where only waiting for the disk has failed.
+                let written = index + usize::from(stands(change));
+                put_back(&changes[..written], &error)?;
                 return Err(error.into());
             }
         }
@@ -54,6 +60,7 @@ impl<'a> Applied<'a> {
             return Ok(Self {
                 changes,
                 judgement: Judgement::NotRunning,
+                _alone: alone,
             });
         };
         // Of the rules it takes all or none, so that one that was broken before matters.
@@ -67,6 +74,7 @@ impl<'a> Applied<'a> {
                 return Ok(Self {
                     changes,
                     judgement: Judgement::Accepted,
+                    _alone: alone,
                 });
             }
             Ok(new) => ConfigureError::Rejected(new),
@@ -83,6 +91,10 @@ impl<'a> Applied<'a> {
     pub fn undo(self, because: &dyn std::fmt::Display) -> Result<(), ConfigureError> {
         put_back(self.changes, because)
     }
+}
+
+fn stands(change: &Change) -> bool {
+    Text::read(&change.path, MAX_CONFIG).is_ok_and(|now| now == change.after)
 }
 
 fn put_back(changes: &[Change], because: &dyn std::fmt::Display) -> Result<(), ConfigureError> {
@@ -109,6 +121,18 @@ fn stuck_at(
         path,
         source,
     }
+}
+
+/// Runs at once would sweep up each other's files. It is the data directory that is locked, so that
+/// nothing is left behind; the server does not use flock(2).
+fn lock(cluster: &Cluster) -> Result<Flock<File>, ConfigureError> {
+    let path = || cluster.data_directory.clone();
+    let directory = File::open(path()).map_err(|source| ClusterError::Io {
+        path: path(),
+        source,
+    })?;
+    Flock::lock(directory, FlockArg::LockExclusiveNonblock)
+        .map_err(|_| ConfigureError::Busy(cluster.name()))
 }
 
 fn open(cluster: &Cluster) -> Result<Option<Session>, ConfigureError> {

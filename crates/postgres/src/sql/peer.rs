@@ -1,8 +1,15 @@
 //! Connecting as somebody else, for a moment.
 
+use std::io;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
 
+use nix::sys::socket::sockopt::SendTimeout;
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, UnixAddr, connect as connect_socket, setsockopt, socket,
+};
 use nix::unistd::{Uid, User, geteuid, seteuid};
 
 use super::SqlCause;
@@ -23,20 +30,35 @@ pub(super) fn name_of(uid: Uid) -> Result<String, SqlCause> {
 /// Connects to a socket as `uid`. The server sees the user who connected, so nothing else needs to
 /// be done as that user.
 ///
-/// The kernel keeps the user of the moment of `connect(2)`; see `unix(7)`, `SO_PEERCRED`.
-pub(super) fn connect(path: &Path, uid: Uid) -> Result<UnixStream, SqlCause> {
+/// The kernel keeps the user of the moment of `connect(2)`; see `unix(7)`, `SO_PEERCRED`. Where a
+/// server that hangs has more callers waiting than it has room for, it is over after `patience`.
+pub(super) fn connect(path: &Path, uid: Uid, patience: Duration) -> Result<UnixStream, SqlCause> {
     let caller = geteuid();
     if caller == uid {
-        return Ok(UnixStream::connect(path)?);
+        return Ok(connect_within(path, patience)?);
     }
     if !caller.is_root() {
         let reason = "only root and that user itself can".to_owned();
         return Err(SqlCause::User { uid, reason });
     }
     let taken_on = TakenOn::take_on(uid, caller)?;
-    let connected = UnixStream::connect(path);
+    let connected = connect_within(path, patience);
     drop(taken_on);
     Ok(connected?)
+}
+
+/// `SO_SNDTIMEO` limits `connect(2)` too, which else waits for room without end (`unix_wait_for_peer`
+/// in Linux).
+fn connect_within(path: &Path, patience: Duration) -> io::Result<UnixStream> {
+    let flags = SockFlag::SOCK_CLOEXEC;
+    let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    let patience = nix::libc::timeval {
+        tv_sec: patience.as_secs().try_into().unwrap_or(i64::MAX),
+        tv_usec: patience.subsec_micros().max(1).into(),
+    };
+    setsockopt(&socket, SendTimeout, &patience.into())?;
+    connect_socket(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
+    Ok(UnixStream::from(socket))
 }
 
 /// While it lives, the process acts as another user.

@@ -1,0 +1,246 @@
+//! What configure will not do, why it says so, and that it has then done nothing.
+
+use std::fs;
+
+use pgpki_testing::{Cluster, ServerPrograms, Shutdown, run};
+
+use crate::fixture::{EVERYTHING, Files, Stage};
+
+#[track_caller]
+fn says(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "{part:?} is not in {text}");
+    }
+}
+
+#[test]
+fn alter_system_wins_and_is_named() {
+    let stage = Stage::new();
+    for (name, value) in [
+        ("ssl", "off"),
+        ("ssl_cert_file", "/x.crt"),
+        ("ssl_crl_file", ""),
+    ] {
+        stage
+            .cluster
+            .sql(&format!("alter system set {name} = '{value}'"));
+        let said = stage.refuses(3, &EVERYTHING);
+        let line = format!("{name} is also set by");
+        says(
+            &said,
+            &[&line, "postgresql.auto.conf, line 3", "ALTER SYSTEM RESET"],
+        );
+        stage.cluster.sql("alter system reset all");
+    }
+    stage.configure(&EVERYTHING);
+}
+
+#[test]
+fn a_later_file_or_line_wins_and_is_named() {
+    let stage = Stage::new();
+    let conf_d = stage.cluster.data_dir().join("conf.d");
+    fs::create_dir(&conf_d).unwrap();
+    stage.cluster.owner().take(&conf_d).unwrap();
+    let plain = fs::read_to_string(stage.conf()).unwrap();
+    let included = format!("{plain}\ninclude_dir = 'conf.d'\n");
+    fs::write(stage.conf(), &included).unwrap();
+    let later = conf_d.join("zz.conf");
+    stage.write(&later, "\n\nSSL_Key_File '/z.key'\n");
+    let said = stage.refuses(3, &EVERYTHING);
+    says(&said, &["ssl_key_file is also set by", "zz.conf, line 3"]);
+    fs::remove_file(&later).unwrap();
+
+    fs::write(stage.conf(), format!("{included}ssl = off\n")).unwrap();
+    let said = stage.refuses(3, &EVERYTHING);
+    let line = format!("postgresql.conf, line {}", included.lines().count() + 1);
+    says(&said, &["ssl is also set by", &line]);
+
+    fs::write(stage.conf(), &plain).unwrap();
+    fs::remove_dir(&conf_d).unwrap();
+    stage.configure(&EVERYTHING);
+    let block = fs::read_to_string(stage.conf()).unwrap();
+    fs::write(
+        stage.conf(),
+        format!("{block}include_if_exists 'more.conf'\n"),
+    )
+    .unwrap();
+    stage.configure(&EVERYTHING);
+    stage.write(
+        &stage.cluster.data_dir().join("more.conf"),
+        "ssl_ca_file = ''",
+    );
+    let said = stage.refuses(3, &EVERYTHING);
+    says(&said, &["ssl_ca_file is also set by", "more.conf, line 1"]);
+}
+
+#[test]
+fn an_argument_of_the_server_wins_and_is_named() {
+    let mut stage = Stage::new();
+    stage.cluster.stop(Shutdown::Fast).unwrap();
+    for (options, said_of) in [
+        ("-c ssl=off", "ssl=off"),
+        (
+            "--ssl-min-protocol-version=TLSv1.3",
+            "ssl_min_protocol_version=TLSv1.3",
+        ),
+    ] {
+        run(&mut stage.pg_ctl(&["-w", "-o", options, "start"]));
+        let said = stage.refuses(3, &EVERYTHING);
+        says(&said, &["argument", said_of, "Start the server without"]);
+        run(&mut stage.pg_ctl(&["-w", "-m", "fast", "stop"]));
+    }
+}
+
+#[test]
+fn a_broken_rule_that_was_there_before_is_bad_input() {
+    let stage = Stage::new();
+    let text = fs::read_to_string(stage.hba()).unwrap();
+    let line = text.lines().count() + 1;
+    for broken in [
+        "host all all 1.2.3.4 cert",
+        "hostssl all all all cert clientcert=verify-ca",
+        "hostssl all all all trust clientcert=2",
+        "local all all cert",
+        "gibberish",
+    ] {
+        fs::write(stage.hba(), format!("{text}{broken}\n")).unwrap();
+        let said = stage.refuses(4, &EVERYTHING);
+        let place = format!("pg_hba.conf, line {line}: ");
+        says(&said, &[&place, "put it right first"]);
+    }
+}
+
+#[test]
+fn a_broken_postgresql_conf_is_bad_input() {
+    let stage = Stage::new();
+    let text = fs::read_to_string(stage.conf()).unwrap();
+    for broken in ["ssl = = on", "include 'nowhere.conf'", "work_mem = 'open"] {
+        fs::write(stage.conf(), format!("{text}{broken}\n")).unwrap();
+        let said = stage.refuses(4, &EVERYTHING);
+        let line = format!("postgresql.conf, line {}", text.lines().count() + 1);
+        says(&said, &[&line]);
+    }
+}
+
+#[test]
+fn an_edited_block_is_somebody_elses() {
+    let stage = Stage::configured(&EVERYTHING);
+    let own = stage.cluster.data_dir().join("pgpki.conf");
+    for (path, from, to) in [
+        (stage.hba(), "reject", "trust"),
+        (stage.hba(), "# END pgpki\n", ""),
+        (stage.conf(), "include '", "include  '"),
+        (own.clone(), "'TLSv1.2'", "'TLSv1.3'"),
+        (own, "# END pgpki", "work_mem = 1GB\n# END pgpki"),
+    ] {
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{text}");
+        fs::write(&path, text.replace(from, to)).unwrap();
+        // What is asked for differs from what is there, so that all of them must be written.
+        let rules = ["--require-tls", "--client-certs", "alice"];
+        for more in [&rules[..], &["--remove"]] {
+            let said = stage.refuses(3, more);
+            says(&said, &[path.to_str().unwrap()]);
+        }
+        fs::write(&path, text).unwrap();
+    }
+    stage.configure(&["--remove"]);
+}
+
+#[test]
+fn a_file_of_that_name_that_is_not_ours() {
+    let stage = Stage::new();
+    let own = stage.cluster.data_dir().join("pgpki.conf");
+    stage.write(&own, "work_mem = 1GB\n");
+    for more in [&EVERYTHING[..], &["--remove"]] {
+        let said = stage.refuses(3, more);
+        says(&said, &["pgpki.conf", "did not write it"]);
+    }
+}
+
+#[test]
+fn what_patroni_or_an_operator_writes_is_not_edited() {
+    let stage = Stage::new();
+    let data = stage.cluster.data_dir();
+    let installed = stage.scene.tls().join("current/server.crt");
+    for (files, parts) in [
+        (
+            &["patroni.dynamic.json"][..],
+            &[
+                "Patroni",
+                "patronictl edit-config",
+                installed.to_str().unwrap(),
+            ][..],
+        ),
+        (&["postgresql.base.conf"], &["Patroni", "ssl_ca_file: "]),
+        (
+            &["override.conf", "custom.conf"],
+            &["CloudNativePG", "serverTLSSecret"],
+        ),
+    ] {
+        for file in files {
+            stage.write(&data.join(file), "");
+        }
+        says(&stage.refuses(3, &EVERYTHING), parts);
+        for file in files {
+            fs::remove_file(data.join(file)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn an_installation_that_is_not_there_or_is_not_whole() {
+    let stage = Stage::new();
+    for directory in ["nowhere", "home"] {
+        let before = Files::of(&stage.cluster);
+        let mut command = stage.scene.command(["configure", "--pgdata"]);
+        command
+            .arg(stage.cluster.data_dir())
+            .arg("--install")
+            .arg(stage.scene.path(directory));
+        let output = command.output().unwrap();
+        assert!(matches!(output.status.code(), Some(3 | 4)), "{output:?}");
+        before.assert_unchanged(&stage.cluster);
+    }
+    fs::remove_file(stage.scene.tls().join("current")).unwrap();
+    stage.refuses(4, &EVERYTHING);
+}
+
+/// Included rules are judged by the server, which takes all rules or none.
+#[test]
+fn a_broken_rule_in_an_included_file_is_refused() {
+    let servers = ServerPrograms::every();
+    for programs in servers.iter().filter(|it| it.major() >= 16) {
+        let stage = Stage::with(Cluster::builder().programs(programs));
+        let text = fs::read_to_string(stage.hba()).unwrap();
+        fs::write(stage.hba(), format!("{text}include more.hba\n")).unwrap();
+        let more = stage.cluster.data_dir().join("more.hba");
+        stage.write(&more, "# fine\nhost all all all cert\n");
+        let said = stage.refuses(3, &EVERYTHING);
+        says(&said, &["more.hba, line 2: "]);
+        stage.write(&more, "");
+        stage.configure(&EVERYTHING);
+    }
+}
+
+/// The server's user writes `postgresql.conf`. Root does not make him a file where he likes.
+#[test]
+fn a_directory_elsewhere_is_included_and_gets_nothing() {
+    let stage = Stage::new();
+    let elsewhere = stage.scene.path("sysctl.d");
+    fs::create_dir(&elsewhere).unwrap();
+    let text = fs::read_to_string(stage.conf()).unwrap();
+    let up = "../".repeat(elsewhere.components().count() + 2);
+    let roundabout = format!("{up}{}", elsewhere.display());
+    for include in [elsewhere.clone(), roundabout.into()] {
+        fs::write(
+            stage.conf(),
+            format!("{text}include_dir '{}'\n", include.display()),
+        )
+        .unwrap();
+        let said = stage.configure(&EVERYTHING);
+        assert!(said.contains("proven     "), "{said}");
+        assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0, "{said}");
+        stage.configure(&["--remove"]);
+    }
+}
