@@ -133,12 +133,12 @@ impl DeliverError {
         match self {
             Self::Authority(_) | Self::PathNotText { .. } => None,
             Self::NotServed { .. } => Some(
-                "Put right what the server complains of; what is on disk is what the ledger has".to_owned(),
-            ),
-            Self::PutBack { .. } => Some(
-                "Put right what the server complains of and run it again; the new generation is kept beside the live one"
+                "Put right what the server complains of; what is on disk is what the ledger has"
                     .to_owned(),
             ),
+            Self::PutBack { .. } => {
+                Some("Put right what the server complains of and run it again".to_owned())
+            }
             Self::Installation(error) => error.hint(),
             Self::Shelf(error) => error.hint(),
             Self::Stage(error) => error.hint(),
@@ -178,12 +178,22 @@ pub struct Installed {
 }
 
 /// What servers made of a new generation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TakenUp {
-    /// Every server that uses the installation serves it; each is named.
-    Proven(Vec<String>),
-    /// Nobody could be asked, and why.
-    NotProven(String),
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TakenUp {
+    /// The servers that were seen to serve it.
+    pub proven: Vec<String>,
+    /// What could not be asked, and why.
+    pub unasked: Vec<String>,
+}
+
+impl TakenUp {
+    /// Nobody was asked, for this reason.
+    pub fn nobody(why: impl Into<String>) -> Self {
+        Self {
+            proven: Vec::new(),
+            unasked: vec![why.into()],
+        }
+    }
 }
 
 /// Whoever has servers use what is installed, and looks whether they do.
@@ -208,7 +218,7 @@ pub struct NoServers;
 
 impl Servers for NoServers {
     fn take_up(&mut self, _installation: &Installation) -> Result<TakenUp, String> {
-        Ok(TakenUp::NotProven("no server was asked".to_owned()))
+        Ok(TakenUp::nobody("no server was asked"))
     }
 
     fn look(&mut self, installation: &Installation) -> Result<TakenUp, String> {
@@ -233,7 +243,7 @@ impl Ready {
         Ok(Installed {
             issued: self.issued,
             generation,
-            taken_up: TakenUp::NotProven("no server was asked".to_owned()),
+            taken_up: TakenUp::nobody("no server was asked"),
             left: Vec::new(),
         })
     }
@@ -283,7 +293,8 @@ impl Authority {
         match servers.take_up(installation) {
             Ok(taken_up) => installed.taken_up = taken_up,
             Err(why) => {
-                let after = put_back(installation, before, servers);
+                let generations = (before, installed.generation);
+                let after = put_back(installation, generations, servers);
                 self.ledger.take_back(&taken_back)?;
                 let path = place.path.clone();
                 return Err(DeliverError::PutBack { path, why, after });
@@ -481,16 +492,25 @@ impl Authority {
 }
 
 /// Makes the generation that was live before live again, and says how it stands then.
-fn put_back(installation: &Installation, before: Option<u32>, servers: &mut dyn Servers) -> String {
+fn put_back(
+    installation: &Installation,
+    (before, new): (Option<u32>, u32),
+    servers: &mut dyn Servers,
+) -> String {
     let Some(before) = before else {
-        return "there is no generation to go back to, so the new one stays".to_owned();
+        return match installation.withdraw(new) {
+            Ok(()) => "there was none before, and it was taken out again".to_owned(),
+            Err(error) => format!("there was none before, and it could not be taken out: {error}"),
+        };
     };
     if let Err(error) = installation.point_to(before) {
         return format!("and g{before:04} could not be put back: {error}");
     }
     match servers.take_up(installation) {
-        Ok(TakenUp::Proven(_)) => format!("g{before:04} was put back, and is served"),
-        Ok(TakenUp::NotProven(why)) => format!("g{before:04} was put back; {why}"),
+        Ok(taken_up) if taken_up.proven.is_empty() => {
+            format!("g{before:04} was put back; {}", taken_up.unasked.join(", "))
+        }
+        Ok(_) => format!("g{before:04} was put back, and is served"),
         Err(why) => format!("g{before:04} was put back, which is not proven either: {why}"),
     }
 }

@@ -165,6 +165,9 @@ pub struct Report {
     pub taken_up: Vec<(KnownPlace, TakenUp)>,
     /// Places that are due but cannot gain before the issuing CA is renewed.
     pub waiting: Vec<KnownPlace>,
+    /// Folders that are due, and would be refused: a server on this machine has no CRL of the new
+    /// issuing CA yet.
+    pub held_back: Vec<Place>,
     /// Places that are due, but no longer there, or hold something else. They were left alone.
     pub gone: Vec<Seen>,
     /// Places that could not be looked at or renewed, and why. They are as they were.
@@ -253,12 +256,15 @@ impl Authority {
         report.waiting = plan.waiting;
         report.gone = plan.gone;
         report.failed = plan.failed;
+        let issuing = self.issuing()?.serial;
         let mut shelves: BTreeMap<PathBuf, Vec<Place>> = BTreeMap::new();
+        let mut a_server_is_behind = false;
         // Servers first: a client's new chain is refused by a server that lacks its CA's CRL.
         for known in plan.renew {
             match known.place.kind {
                 PlaceKind::Installation => {
-                    self.rotate_installation(known.place, servers, now, &mut report);
+                    let done = self.rotate_installation(known.place, servers, now, &mut report);
+                    a_server_is_behind |= !done && known.issuer != Some(issuing);
                 }
                 PlaceKind::Folder => {
                     let shelf = known.place.path.parent().unwrap_or(Path::new("/"));
@@ -268,6 +274,10 @@ impl Authority {
                         .push(known.place);
                 }
             }
+        }
+        if a_server_is_behind {
+            let folders = std::mem::take(&mut shelves).into_values().flatten();
+            report.held_back = folders.collect();
         }
         for known in standing {
             take_up_if_not_served(known, servers, &mut report);
@@ -313,13 +323,14 @@ impl Authority {
         self.renew_issuing(&root, now).map_err(failed)
     }
 
+    /// Whether it was renewed.
     fn rotate_installation(
         &mut self,
         place: Place,
         servers: &mut dyn Servers,
         now: OffsetDateTime,
         report: &mut Report,
-    ) {
+    ) -> bool {
         let installed = Installation::open(&place.path, place.owner)
             .map_err(DeliverError::from)
             .and_then(|installation| self.install(&place, &installation, servers, now));
@@ -327,8 +338,12 @@ impl Authority {
             Ok(mut done) => {
                 report.left.append(&mut done.left);
                 report.installed.push((place, done));
+                true
             }
-            Err(error) => report.failed.push((place, Arc::new(error))),
+            Err(error) => {
+                report.failed.push((place, Arc::new(error)));
+                false
+            }
         }
     }
 

@@ -76,7 +76,7 @@ impl LocalServers {
         ask_beside: impl Fn(&Reload, &[Vec<u8>]) -> Result<Option<String>, String>,
     ) -> Result<TakenUp, String> {
         if !self.reload {
-            return Ok(TakenUp::NotProven("not reloaded, as asked".to_owned()));
+            return Ok(TakenUp::nobody("not reloaded, as asked"));
         }
         let chain = installed_chain(installation)?;
         let (mut proven, mut unasked) = (Vec::new(), Vec::new());
@@ -102,14 +102,11 @@ impl LocalServers {
                 None => unasked.push(format!("{} was told", beside::name(&entry.tell))),
             }
         }
-        Ok(match (proven.is_empty(), unasked.is_empty()) {
-            (false, _) => TakenUp::Proven(proven),
-            (true, false) => TakenUp::NotProven(unasked.join(", ")),
-            (true, true) => TakenUp::NotProven(format!(
-                "no PostgreSQL on this machine uses {}",
-                installation.path().display()
-            )),
-        })
+        if proven.is_empty() && unasked.is_empty() {
+            let path = installation.path().display();
+            unasked.push(format!("no PostgreSQL on this machine uses {path}"));
+        }
+        Ok(TakenUp { proven, unasked })
     }
 }
 
@@ -136,6 +133,7 @@ impl Servers for LocalServers {
                 Ok(Proof {
                     endpoint,
                     direct: false,
+                    kept: Vec::new(),
                 })
             },
             |entry, chain| beside::ask(entry, chain, Duration::ZERO),

@@ -321,6 +321,12 @@ impl Cluster {
         is_on && self.given("ssl_cert_file").is_some_and(leads_there)
     }
 
+    /// Whether a canonical path lies where a cluster's configuration does: in its data directory, or
+    /// where Debian's tools keep it.
+    pub(crate) fn keeps(&self, path: &Path) -> bool {
+        path.starts_with(&self.data_directory) || path.starts_with(found::DEBIAN)
+    }
+
     /// A path as the server understands it: relative to its data directory.
     #[must_use]
     pub fn resolve(&self, path: &Path) -> PathBuf {

@@ -13,7 +13,7 @@ mod settings;
 use std::path::{Path, PathBuf};
 
 use pgpki_core::name::Role;
-use pgpki_fs::{Text, TextError, WalkError};
+use pgpki_fs::{Owner, Text, TextError, WalkError};
 use similar::TextDiff;
 
 use crate::cluster::{Cluster, ClusterError, MAX_CONFIG};
@@ -103,6 +103,14 @@ pub enum ConfigureError {
         /// What is wrong with it.
         problem: Box<Problem>,
     },
+    /// The file belongs to somebody who is not the server's user, and lies elsewhere.
+    #[error("{} belongs to {owner}, and lies outside of where this cluster keeps its configuration", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// Whose it is.
+        owner: Owner,
+    },
     /// A file of this name is there, and not pgpki's.
     #[error("{} is there already, and pgpki did not write it", path.display())]
     NotOurs {
@@ -178,6 +186,10 @@ impl ConfigureError {
             Self::NotOurs { path } => {
                 Some(format!("Move {} away, if nobody needs it", path.display()))
             }
+            Self::Foreign { .. } => Some(
+                "The server's user names this file, and could have root change any. Change it yourself: --dry-run shows the lines for a file of its own"
+                    .to_owned(),
+            ),
             Self::Walk(error) => error.hint(),
             Self::Text(error) => error.hint(),
             Self::Busy(_) => Some("Run it again when that one is done".to_owned()),
@@ -261,10 +273,15 @@ struct Current {
 }
 
 impl Current {
-    fn read(path: &Path) -> Result<Self, ConfigureError> {
+    fn read(cluster: &Cluster, path: &Path) -> Result<Self, ConfigureError> {
         let path = pgpki_fs::canonical(path)?;
         let text = Text::read(&path, MAX_CONFIG)?;
-        Ok(Self { path, text })
+        // The server's user decides which files these are (`hba_file`), and may name one of root's.
+        let owner = text.as_ref().map(|text| text.owner);
+        match owner.filter(|owner| owner.uid != cluster.owner.uid) {
+            Some(owner) if !cluster.keeps(&path) => Err(ConfigureError::Foreign { path, owner }),
+            _ => Ok(Self { path, text }),
+        }
     }
 
     fn bytes(&self) -> &[u8] {

@@ -14,6 +14,7 @@ use pgpki_core::name::Host;
 
 use crate::postmaster::{Log, Postmaster, PostmasterError};
 use crate::probe::{Comparison, Difference, Endpoint, Negotiation, ProbeError, compare, probe};
+use crate::sql::Session;
 
 /// How long a server is given to serve what is installed. A postmaster that is busy forking
 /// answers a signal late; after this long it is not busy but stuck.
@@ -45,6 +46,9 @@ pub struct Proof {
     pub endpoint: Endpoint,
     /// Whether it was also served to a client that begins with TLS, as versions from 17 on allow.
     pub direct: bool,
+    /// What the server has logged if it did not load everything all the same: the chain was served
+    /// before, and something else is wrong, such as the CAs of clients.
+    pub kept: Vec<String>,
 }
 
 /// Why there is no proof.
@@ -65,6 +69,9 @@ pub enum Cause {
     /// It has ended meanwhile.
     #[error("the server has stopped running")]
     Ended,
+    /// It has not come to it.
+    #[error("the server has not reloaded yet")]
+    NotYet,
     /// It is not yet, or no longer, open to connections.
     #[error("the server is starting up")]
     Starting,
@@ -132,6 +139,7 @@ pub fn reload_and_prove(
     patience: Duration,
 ) -> Result<Proof, NotProven> {
     let log = postmaster.log();
+    let loaded_before = loaded_at(postmaster);
     let deadline = Instant::now() + patience;
     match postmaster.reload() {
         // One that restarts comes back with what is on disk.
@@ -144,9 +152,19 @@ pub fn reload_and_prove(
     }
     loop {
         let mut failure = match Postmaster::of(&postmaster.data_directory) {
+            // The chain may be the one that was served before: then only this tells old from new.
+            Ok(Some(now)) if loaded_before.is_some() && loaded_at(&now) == loaded_before => {
+                Cause::NotYet.into()
+            }
             // Cut short, the last one would end in silence, and hide what the server really did.
             Ok(Some(now)) => match ask(&now, major, chain, Instant::now() + ONE_QUESTION) {
-                Ok(proof) => return Ok(proof),
+                Ok(mut proof) => {
+                    let lines = log.as_ref().map(Log::since).unwrap_or_default();
+                    if lines.iter().any(|line| line.contains(KEPT)) {
+                        proof.kept = telling(lines);
+                    }
+                    return Ok(proof);
+                }
                 Err(failure) => failure,
             },
             Ok(None) => Cause::Ended.into(),
@@ -164,6 +182,15 @@ pub fn reload_and_prove(
         }
         thread::sleep(PAUSE);
     }
+}
+
+/// When the server last loaded its configuration, in its own words; nothing if it cannot be asked.
+/// A new session has it from the postmaster, which by then is done with all of it.
+fn loaded_at(postmaster: &Postmaster) -> Option<String> {
+    let socket = postmaster.socket()?;
+    let mut session = Session::open(&socket, Instant::now() + ONE_QUESTION).ok()?;
+    let rows = session.query("SELECT pg_conf_load_time()").ok()?;
+    rows.into_iter().flatten().flatten().next()
 }
 
 /// What of a log says why: not that it was told to reload, and not that others came and went.
@@ -191,7 +218,11 @@ fn ask(
         };
         ask_once(&direct, chain, deadline)?;
     }
-    Ok(Proof { endpoint, direct })
+    Ok(Proof {
+        endpoint,
+        direct,
+        kept: Vec::new(),
+    })
 }
 
 /// Asks a server for its chain, once, and compares.

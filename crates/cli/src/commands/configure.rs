@@ -4,8 +4,9 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use pgpki_core::document::printable;
-use pgpki_fs::{Installation, Owner};
+use pgpki_fs::{Installation, Owner, Text};
 use pgpki_postgres::cluster::Cluster;
+use pgpki_postgres::conf::marked;
 use pgpki_postgres::configure::{
     self, Applied, Authentication, Change, ClientCerts, ConfigureError, Judgement, Wishes,
 };
@@ -14,7 +15,7 @@ use pgpki_postgres::reload::{self, Proof};
 use crate::args::{Configure, Rules};
 use crate::exit::{Exit, Failure};
 use crate::servers;
-use crate::show::{FAINT, GOOD, STRONG};
+use crate::show::{FAINT, GOOD, STRONG, WARNING};
 
 /// The role name that stands for every role, as in `pg_hba.conf`.
 const ALL: &str = "all";
@@ -29,7 +30,6 @@ pub(crate) fn run(args: &Configure) -> Result<Exit, Failure> {
     };
     if changes.is_empty() {
         writeln!(out, "{} is configured like that already.", cluster.name())?;
-        return Ok(Exit::Done);
     }
     if args.dry_run {
         for change in &changes {
@@ -111,20 +111,24 @@ pub(super) fn carry_out(
     let Some(postmaster) = postmaster else {
         return Ok(Done::NotProven("not running".to_owned()));
     };
-    match reload::reload_and_prove(&postmaster, cluster.major, &chain, reload::PATIENCE) {
-        Ok(proof) => Ok(Done::Proven(proof)),
-        Err(error) if error.is_silence() => Ok(Done::NotProven(error.to_string())),
-        Err(error) => {
-            applied.undo(&error)?;
-            let after = match postmaster.reload() {
-                Ok(()) => "the files are as before, and the server was told".to_owned(),
-                Err(error) => format!("the files are as before, but {error}"),
-            };
-            let message = format!("{}: {error}; {after}", cluster.name());
-            Err(Failure::new(Exit::PutBack, message)
-                .hint("Put right what the server complains of and run it again"))
-        }
-    }
+    let proof = reload::reload_and_prove(&postmaster, cluster.major, &chain, reload::PATIENCE);
+    let why = match proof {
+        Ok(proof) if proof.kept.is_empty() => return Ok(Done::Proven(proof)),
+        Ok(proof) => format!(
+            "the server did not load all of it; it logged: {}",
+            proof.kept.join("; ")
+        ),
+        Err(error) if error.is_silence() => return Ok(Done::NotProven(error.to_string())),
+        Err(error) => error.to_string(),
+    };
+    applied.undo(&why)?;
+    let after = match postmaster.reload() {
+        Ok(()) => "the files are as before, and the server was told".to_owned(),
+        Err(error) => format!("the files are as before, but {error}"),
+    };
+    let message = format!("{}: {why}; {after}", cluster.name());
+    Err(Failure::new(Exit::PutBack, message)
+        .hint("Put right what the server complains of and run it again"))
 }
 
 /// The key is the installation's owner's, and PostgreSQL takes one of its own user or of root.
@@ -184,6 +188,9 @@ pub(super) fn report(
         let path = printable(&change.path.to_string_lossy());
         writeln!(out, "  {verb:<11}{path}")?;
     }
+    for rule in dropped_rules(changes, &cluster.hba_file) {
+        writeln!(out, "  {WARNING}dropped{WARNING:#}    {}", printable(&rule))?;
+    }
     match done {
         Done::Proven(proof) => {
             let direct = match proof.direct {
@@ -198,6 +205,27 @@ pub(super) fn report(
         }
         Done::NotProven(why) => writeln!(out, "  {FAINT}not proven{FAINT:#} {why}"),
     }
+}
+
+/// The rules of a former run that this one does not have: nobody should lose one unawares.
+fn dropped_rules(changes: &[Change], hba_file: &Path) -> Vec<String> {
+    let Ok(hba_file) = pgpki_fs::canonical(hba_file) else {
+        return Vec::new();
+    };
+    let change = changes.iter().find(|change| change.path == hba_file);
+    let Some((Some(before), Some(after))) = change.map(|it| (&it.before, &it.after)) else {
+        return Vec::new();
+    };
+    let block = |text: &Text| marked::find(&text.bytes).ok().flatten();
+    let lines = |found: Option<marked::Found>| {
+        found.map_or_else(Vec::new, |found| found.block.lines().to_vec())
+    };
+    let after = lines(block(after));
+    lines(block(before))
+        .into_iter()
+        .filter(|line| !after.is_empty() && !after.contains(line))
+        .map(|line| String::from_utf8_lossy(&line).into_owned())
+        .collect()
 }
 
 /// A diff for a terminal: its lines, with nothing else in them that a terminal would act upon.
@@ -215,6 +243,7 @@ impl From<ConfigureError> for Failure {
         let exit = match &error {
             ConfigureError::Managed(_)
             | ConfigureError::Shadowed { .. }
+            | ConfigureError::Foreign { .. }
             | ConfigureError::NotOurs { .. }
             | ConfigureError::Block { .. }
             | ConfigureError::Md5Passwords(_)

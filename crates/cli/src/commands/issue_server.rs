@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use pgpki_authority::ledger::{Place, PlaceKind};
-use pgpki_authority::{Authority, HandOver, Installed, OnFailure, TakenUp};
+use pgpki_authority::{Authority, HandOver, Installed, OnFailure};
 use pgpki_core::issue::{Holder, Issued};
 use pgpki_fs::{Installation, Owner, Shelf};
 use time::OffsetDateTime;
@@ -127,9 +127,9 @@ fn report(
         Some(installed) => {
             let generation = installed.generation;
             writeln!(out, "  installed  {path}/current -> g{generation:04}")?;
-            match &installed.taken_up {
-                TakenUp::Proven(servers) => writeln!(out, "  served     {}", servers.join(", ")),
-                TakenUp::NotProven(_) => server::configuration(&place.path, out),
+            match &installed.taken_up.proven[..] {
+                [] => server::configuration(&place.path, out),
+                servers => writeln!(out, "  served     {}", servers.join(", ")),
             }
         }
         None => writeln!(

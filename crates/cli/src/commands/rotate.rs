@@ -89,7 +89,7 @@ fn dry_run(args: &Rotate, request: &Request<'_>, now: OffsetDateTime) -> Result<
 /// What happened to one place, or would.
 #[derive(Serialize)]
 struct Line {
-    /// `renewed`, `taken-up`, `would-renew`, `waiting`, `moved-away`, `changed`, `put-back`,
+    /// `renewed`, `taken-up`, `would-renew`, `waiting`, `held-back`, `moved-away`, `changed`, `put-back`,
     /// `failed`.
     outcome: &'static str,
     path: String,
@@ -155,6 +155,8 @@ impl Outcome {
             .waiting
             .iter()
             .map(|known| Line::known("waiting", known));
+        let held_back = report.held_back.iter();
+        let held_back = held_back.map(|place| Line::new("held-back", place));
         let gone = report.gone.iter().map(Line::gone);
         let failed = report.failed.iter().map(Line::failed);
         Ok(Self {
@@ -166,6 +168,7 @@ impl Outcome {
             places: renewed
                 .chain(taken_up)
                 .chain(waiting)
+                .chain(held_back)
                 .chain(gone)
                 .chain(failed)
                 .collect(),
@@ -211,7 +214,7 @@ impl Outcome {
         let is = |outcome| self.places.iter().any(|line| line.outcome == outcome);
         let something_done = is("renewed") || is("taken-up") || self.issuing_ca == "renewed";
         let failed = is("failed") || self.issuing_ca == "failed" || !self.stopped.is_empty();
-        let unfinished = is("waiting") || self.issuing_ca == "passphrase-needed";
+        let unfinished = is("waiting") || is("held-back") || self.issuing_ca == "passphrase-needed";
         match (failed, something_done) {
             _ if is("put-back") => Exit::PutBack,
             (true, false) if self.is_wrong_passphrase && !is("failed") => Exit::BadInput,
@@ -273,15 +276,11 @@ impl Line {
     }
 
     fn with(self, taken_up: &TakenUp) -> Self {
-        match taken_up {
-            TakenUp::Proven(servers) => Self {
-                proven: servers.clone(),
-                ..self
-            },
-            TakenUp::NotProven(why) => Self {
-                not_proven: Some(why.clone()),
-                ..self
-            },
+        let unasked = &taken_up.unasked;
+        Self {
+            proven: taken_up.proven.clone(),
+            not_proven: (!unasked.is_empty()).then(|| unasked.join(", ")),
+            ..self
         }
     }
 
@@ -417,6 +416,10 @@ fn place(line: &Line, out: &mut impl Write) -> io::Result<()> {
         "waiting" => writeln!(
             out,
             "{WARNING}waiting{WARNING:#}  {profile} {STRONG}{name}{STRONG:#}  ends {end}, and a new one would not last longer  {path}"
+        ),
+        "held-back" => writeln!(
+            out,
+            "{WARNING}held back{WARNING:#}  {profile} {STRONG}{name}{STRONG:#}  {path}: a server here does not know the new issuing CA yet"
         ),
         "moved-away" => writeln!(
             out,

@@ -142,7 +142,6 @@ fn a_run_that_is_killed_at_any_moment_is_made_up_for_by_the_next() {
             child.wait().unwrap();
         }
         stage.configure(&EVERYTHING);
-        stage.cluster.reload().unwrap();
         stage.serves_what_is_installed();
         let plaintext = format!(
             "host=127.0.0.1 port={} user=postgres dbname=postgres sslmode=disable",

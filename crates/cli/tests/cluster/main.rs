@@ -7,6 +7,7 @@
 mod absent;
 mod access;
 mod fixture;
+mod interrupted;
 mod killed;
 mod layouts;
 mod load;

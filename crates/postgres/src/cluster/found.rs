@@ -13,7 +13,7 @@ use crate::conf::Conf;
 use crate::postmaster::{self, Postmaster};
 
 /// Where Debian's `postgresql-common` keeps the configuration: `/etc/postgresql/15/main`.
-const DEBIAN: &str = "/etc/postgresql";
+pub(super) const DEBIAN: &str = "/etc/postgresql";
 
 /// Where other systems keep a data directory: Red Hat's packages, those of postgresql.org for it,
 /// and the official container image. A star stands for one name.

@@ -13,7 +13,7 @@ pub(super) fn plan(cluster: &Cluster, wishes: &Wishes) -> Result<Vec<Change>, Co
     if lines.is_empty() {
         return Ok(Vec::new());
     }
-    let file = Current::read(&cluster.hba_file)?.existing()?;
+    let file = Current::read(cluster, &cluster.hba_file)?.existing()?;
     let hba = Hba::parse(file.bytes(), cluster.major);
     let block = Block::new(lines).map_err(file.block_error())?;
     let after = hba.with_block(&block).map_err(file.block_error())?;
@@ -30,7 +30,7 @@ pub(super) fn plan(cluster: &Cluster, wishes: &Wishes) -> Result<Vec<Change>, Co
 }
 
 pub(super) fn plan_removal(cluster: &Cluster) -> Result<Vec<Change>, ConfigureError> {
-    let file = Current::read(&cluster.hba_file)?.existing()?;
+    let file = Current::read(cluster, &cluster.hba_file)?.existing()?;
     let hba = Hba::parse(file.bytes(), cluster.major);
     let after = hba.without_block().map_err(file.block_error())?;
     let change = after.map(|after| file.change(Some(after.to_bytes().to_vec()), None));

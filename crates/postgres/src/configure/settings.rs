@@ -37,10 +37,10 @@ pub fn settings(installation: &Path) -> [(&'static str, Vec<u8>); 6] {
 }
 
 pub(super) fn plan(cluster: &Cluster, installation: &Path) -> Result<Vec<Change>, ConfigureError> {
-    let main = Current::read(&cluster.config_file)?.existing()?;
+    let main = Current::read(cluster, &cluster.config_file)?.existing()?;
     let conf = Conf::parse(main.bytes());
     let (own_path, is_included) = own_file(cluster, &conf);
-    let own = Current::read(&own_path)?;
+    let own = Current::read(cluster, &own_path)?;
     check_ours(&own)?;
     let own_path = own.path.clone();
 
@@ -66,9 +66,9 @@ pub(super) fn plan(cluster: &Cluster, installation: &Path) -> Result<Vec<Change>
 }
 
 pub(super) fn plan_removal(cluster: &Cluster) -> Result<Vec<Change>, ConfigureError> {
-    let main = Current::read(&cluster.config_file)?.existing()?;
+    let main = Current::read(cluster, &cluster.config_file)?.existing()?;
     let conf = Conf::parse(main.bytes());
-    let own = Current::read(&own_file(cluster, &conf).0)?;
+    let own = Current::read(cluster, &own_file(cluster, &conf).0)?;
     let mut changes = Vec::new();
     // Before the file goes: a server does not start with an include that leads nowhere.
     if let Some(after) = conf.without_block().map_err(main.block_error())? {

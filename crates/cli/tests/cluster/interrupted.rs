@@ -1,0 +1,152 @@
+//! What a run leaves behind that ended half-way, or went back.
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use pgpki_testing::{Cluster, Scene, await_that, run};
+
+use crate::fixture::{EVERYTHING, POISON, Stage};
+
+/// Runs pgpki, and kills it when it is about to signal the server.
+fn killed_before_reload(command: &Command) {
+    let mut strace = Command::new("strace");
+    strace
+        .args(["-f", "-o", "/dev/null", "-e", "trace=kill", "-e"])
+        .arg("inject=kill:signal=SIGKILL:when=1")
+        .arg(command.get_program())
+        .args(command.get_args());
+    let output = strace.output().unwrap();
+    assert!(!output.status.success(), "{output:?}");
+}
+
+fn add_to_conf(stage: &Stage, text: &str) {
+    let conf = fs::read_to_string(stage.conf()).unwrap();
+    fs::write(stage.conf(), format!("{conf}{text}")).unwrap();
+}
+
+#[test]
+fn the_next_configure_reloads_what_a_killed_one_has_written() {
+    let stage = Stage::new();
+    killed_before_reload(&stage.command(&EVERYTHING));
+    stage.configure(&EVERYTHING);
+    stage.serves_what_is_installed();
+}
+
+#[test]
+fn the_next_remove_reloads_what_a_killed_one_has_taken_out() {
+    let stage = Stage::configured(&EVERYTHING);
+    killed_before_reload(&stage.command(&["--remove"]));
+    stage.configure(&["--remove"]);
+    await_that("TLS is off", Duration::from_secs(10), || {
+        stage.cluster.sql("show ssl") == "off"
+    });
+}
+
+/// The leaf is served already; what the server does not load is the rest.
+#[test]
+fn a_leaf_that_was_served_before_proves_nothing() {
+    let stage = Stage::new();
+    let tls = stage.scene.tls().join("current");
+    let (certificate, key) = (tls.join("server.crt"), tls.join("server.key"));
+    add_to_conf(
+        &stage,
+        &format!(
+            "\nssl = on\nssl_cert_file = '{}'\nssl_key_file = '{}'\n",
+            certificate.display(),
+            key.display()
+        ),
+    );
+    stage.cluster.sql("select pg_reload_conf()");
+    await_that("it is served", Duration::from_secs(10), || {
+        stage.is_served()
+    });
+    add_to_conf(&stage, POISON);
+    let output = stage.command(&EVERYTHING).output().unwrap();
+    assert_eq!(output.status.code(), Some(6), "{output:?}");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("did not load all of it"), "{text}");
+}
+
+/// A server that does not take up the new issuing CA's CRL would refuse its clients.
+#[test]
+fn clients_keep_what_they_have_while_their_server_is_behind() {
+    let stage = Stage {
+        cluster: Cluster::running(),
+        scene: Scene::new(env!("CARGO_BIN_EXE_pgpki")),
+    };
+    let init = ["init", "localhost", "127.0.0.1", "--no-root-passphrase"];
+    let mut init = stage.scene.command_at("-10d", init);
+    let owner = stage.cluster.owner();
+    init.arg("--owner")
+        .arg(format!("{}:{}", owner.uid, owner.gid));
+    run(init.arg("--install").arg(stage.scene.tls()));
+    stage.configure(&EVERYTHING);
+    let alice = stage.client("alice");
+    let conninfo = stage.conninfo(&alice, "alice", &[]);
+    stage.connects(&conninfo);
+
+    let healthy = fs::read_to_string(stage.conf()).unwrap();
+    add_to_conf(&stage, POISON);
+    let mut rotate = stage.scene.command(["rotate", "--within", "1900d"]);
+    let output = rotate.output().unwrap();
+    assert_eq!(output.status.code(), Some(6), "{output:?}");
+    let report = String::from_utf8_lossy(&output.stdout);
+    assert!(report.contains("held back"), "{report}");
+    stage.connects(&conninfo);
+
+    fs::write(stage.conf(), healthy).unwrap();
+    let report = stage.scene.pgpki("rotate --within 340d");
+    assert!(report.contains("served by"), "{report}");
+    stage.connects(&conninfo);
+}
+
+#[test]
+fn a_first_generation_that_is_not_taken_up_is_taken_out() {
+    let stage = Stage::configured(&EVERYTHING);
+    let tls = stage.scene.tls();
+    // Another authority, at the place that the server reads from.
+    fs::rename(&tls, stage.scene.path("away")).unwrap();
+    fs::rename(stage.scene.home(), stage.scene.path("home.away")).unwrap();
+    stage
+        .scene
+        .pgpki("init db --no-root-passphrase --install elsewhere");
+    let healthy = fs::read_to_string(stage.conf()).unwrap();
+    add_to_conf(&stage, POISON);
+    let issue = || {
+        let mut issue = stage
+            .scene
+            .command(["issue-server", "localhost", "--install"]);
+        issue.arg(&tls).output().unwrap()
+    };
+    let output = issue();
+    assert_eq!(output.status.code(), Some(6), "{output:?}");
+    assert!(!tls.join("current").is_symlink());
+    assert!(!stage.scene.pgpki("inspect").contains(tls.to_str().unwrap()));
+    fs::write(stage.conf(), healthy).unwrap();
+    let output = issue();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    stage.serves_what_is_installed();
+}
+
+#[test]
+fn a_rule_that_goes_is_named() {
+    let stage = Stage::configured(&["--require-tls"]);
+    let said = stage.configure(&["--client-certs", "alice"]);
+    assert!(
+        said.contains("dropped    hostnossl  all          all  all  reject"),
+        "{said}"
+    );
+}
+
+/// The server's user says which file it is, and must not have root change one of root's.
+#[test]
+fn a_rule_file_of_roots_outside_is_left_alone() {
+    let stage = Stage::new();
+    let roots = stage.scene.path("crontab");
+    fs::write(&roots, "# root's\n").unwrap();
+    add_to_conf(&stage, &format!("\nhba_file = '{}'\n", roots.display()));
+    let output = stage.command(&EVERYTHING).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    assert_eq!(fs::read_to_string(&roots).unwrap(), "# root's\n");
+}
