@@ -124,7 +124,7 @@ fn a_call_that_fails_leaves_everything_as_it_was() {
 /// With the server running and judging: whatever it has loaded by then, it can be put right.
 #[test]
 fn a_run_that_is_killed_at_any_moment_is_made_up_for_by_the_next() {
-    let mut stage = Stage::new();
+    let stage = Stage::new();
     let plain = Files::of(&stage.cluster);
     let began = Instant::now();
     stage.configure(&EVERYTHING);

@@ -5,6 +5,7 @@
 //! not a skip.
 #![allow(clippy::unwrap_used)]
 
+mod debian;
 mod machine;
 mod root;
 mod terminal;
