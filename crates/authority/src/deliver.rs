@@ -492,7 +492,7 @@ impl Authority {
 }
 
 /// Makes the generation that was live before live again, and says how it stands then.
-fn put_back(
+pub(crate) fn put_back(
     installation: &Installation,
     (before, new): (Option<u32>, u32),
     servers: &mut dyn Servers,

@@ -460,6 +460,21 @@ impl Ledger {
             .map_err(self.at())
     }
 
+    /// Whether the certificate with this serial number is one of this authority's, and counts at
+    /// `now`.
+    pub(crate) fn is_valid(
+        &self,
+        serial: Serial,
+        now: OffsetDateTime,
+    ) -> Result<bool, LedgerError> {
+        self.connection
+            .prepare_cached("SELECT 1 FROM certificates WHERE serial = ?1 AND not_after >= ?2")
+            .and_then(|mut statement| {
+                statement.exists(params![serial.as_bytes(), now.unix_timestamp()])
+            })
+            .map_err(self.at())
+    }
+
     /// The end of the last client certificate of `role` that still counts at `now`.
     pub fn live_until(
         &self,

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use pgpki_core::due::Within;
 use pgpki_core::issue::{CaFacts, Holder, IssueError, Issued};
+use pgpki_core::profile::Profile;
 use pgpki_core::serial::Serial;
 use pgpki_core::validity::Validity;
 use pgpki_fs::{
@@ -20,7 +21,7 @@ use time::OffsetDateTime;
 
 use crate::authority::{Authority, AuthorityError};
 use crate::credential::{certificate_file, file_names};
-use crate::deliver::{DeliverError, Installed, OnFailure, Servers, TakenUp};
+use crate::deliver::{DeliverError, Installed, OnFailure, Servers, TakenUp, put_back};
 use crate::ledger::{KnownPlace, LedgerError, Place, PlaceKind};
 use crate::settings::Settings;
 
@@ -280,7 +281,7 @@ impl Authority {
             report.held_back = folders.collect();
         }
         for known in standing {
-            take_up_if_not_served(known, servers, &mut report);
+            self.take_up_if_not_served(known, servers, now, &mut report)?;
         }
         for (shelf, places) in shelves {
             self.rotate_folders(&shelf, places, now, progress, &mut report);
@@ -345,6 +346,64 @@ impl Authority {
                 false
             }
         }
+    }
+
+    fn take_up_if_not_served(
+        &self,
+        known: KnownPlace,
+        servers: &mut dyn Servers,
+        now: OffsetDateTime,
+        report: &mut Report,
+    ) -> Result<(), LedgerError> {
+        let Ok(installation) = Installation::open(&known.place.path, known.place.owner) else {
+            return Ok(());
+        };
+        if servers.look(&installation).is_ok() {
+            return Ok(());
+        }
+        let why = match servers.take_up(&installation) {
+            Ok(taken_up) => {
+                report.taken_up.push((known, taken_up));
+                return Ok(());
+            }
+            Err(why) => why,
+        };
+        let path = known.place.path.clone();
+        let error = match self.generations_before(&installation, now)? {
+            // The next rotation sees that an older one is there, and renews it.
+            Some(before) => DeliverError::PutBack {
+                path,
+                why,
+                after: put_back(&installation, before, servers),
+            },
+            None => DeliverError::NotServed { path, why },
+        };
+        report.failed.push((known.place, Arc::new(error)));
+        Ok(())
+    }
+
+    /// The generation to go back to, if there is one whose certificate still counts, and the live
+    /// one.
+    fn generations_before(
+        &self,
+        installation: &Installation,
+        now: OffsetDateTime,
+    ) -> Result<Option<(Option<u32>, u32)>, LedgerError> {
+        let Ok(Some(current)) = installation.current() else {
+            return Ok(None);
+        };
+        let generations = installation.generations().unwrap_or_default();
+        let before = generations.into_iter().rfind(|&number| number < current);
+        let certificate = before.map(|before| {
+            let name = certificate_file(Profile::Server);
+            found(installation.read(before, name, MAX_FILE))
+        });
+        Ok(match certificate {
+            Some(Found::Certificate(serial)) if self.ledger.is_valid(serial, now)? => {
+                Some((before, current))
+            }
+            _ => None,
+        })
     }
 
     fn rotate_folders(
@@ -431,24 +490,6 @@ fn standing(places: &[Seen]) -> Vec<KnownPlace> {
     };
     let standing = places.iter().filter(is_standing);
     standing.map(|seen| seen.known.clone()).collect()
-}
-
-fn take_up_if_not_served(known: KnownPlace, servers: &mut dyn Servers, report: &mut Report) {
-    let Place { path, owner, .. } = &known.place;
-    let Ok(installation) = Installation::open(path, *owner) else {
-        return;
-    };
-    if servers.look(&installation).is_ok() {
-        return;
-    }
-    match servers.take_up(&installation) {
-        Ok(taken_up) => report.taken_up.push((known, taken_up)),
-        Err(why) => {
-            let path = path.clone();
-            let error = DeliverError::NotServed { path, why };
-            report.failed.push((known.place, Arc::new(error)));
-        }
-    }
 }
 
 /// What stands in a place.

@@ -11,7 +11,9 @@ use crate::fixture::{EVERYTHING, POISON, Stage};
 /// Runs pgpki, and kills it when it is about to signal the server.
 fn killed_before_reload(command: &Command) {
     let mut strace = Command::new("strace");
+    let set = command.get_envs();
     strace
+        .envs(set.filter_map(|(name, value)| Some((name, value?))))
         .args(["-f", "-o", "/dev/null", "-e", "trace=kill", "-e"])
         .arg("inject=kill:signal=SIGKILL:when=1")
         .arg(command.get_program())
@@ -137,6 +139,23 @@ fn a_rule_that_goes_is_named() {
         said.contains("dropped    hostnossl  all          all  all  reject"),
         "{said}"
     );
+}
+
+/// Its next start would fail.
+#[test]
+fn a_generation_that_was_never_loaded_and_cannot_be_is_left_for_the_one_before() {
+    let mut stage = Stage::configured(&EVERYTHING);
+    killed_before_reload(&stage.scene.command(["rotate", "--force"]));
+    assert_eq!(stage.current(), "g0002");
+    fs::write(stage.scene.tls().join("g0002/server.key"), "garbage").unwrap();
+
+    let output = stage.scene.command(["rotate"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(6), "{output:?}");
+    assert_eq!(stage.current(), "g0001");
+    stage.cluster.restart().unwrap();
+    let report = stage.scene.pgpki("rotate");
+    assert!(report.contains("served by"), "{report}");
+    assert_eq!(stage.current(), "g0003");
 }
 
 /// The server's user says which file it is, and must not have root change one of root's.
