@@ -1,5 +1,6 @@
 //! The rules, as the server enforces them.
 
+use std::fs;
 use std::process::Command;
 
 use pgpki_testing::{Cluster, ServerPrograms, run};
@@ -180,9 +181,30 @@ fn another_run_with_other_rules_leaves_one_block() {
         &EVERYTHING[..1],
     ] {
         stage.configure(rules);
-        let text = std::fs::read_to_string(stage.hba()).unwrap();
+        let text = fs::read_to_string(stage.hba()).unwrap();
         assert_eq!(text.matches("# BEGIN pgpki").count(), 1, "{text}");
     }
     stage.configure(&["--remove"]);
     before.assert_unchanged(&stage.cluster);
+}
+
+/// What version 13 stores by default, and an upgrade keeps.
+#[test]
+fn roles_whose_password_is_md5_are_not_locked_out() {
+    let stage = Stage::new();
+    let sql = "set password_encryption = 'md5'; create role old login password 'x'; \
+               create role idle password 'x'";
+    stage.cluster.sql(sql);
+    let before = fs::read(stage.hba()).unwrap();
+    let all = ["--client-certs", "all", "--with-password"];
+    let said = stage.refuses(3, &all);
+    assert!(said.contains("lock them out: old\n"), "{said}");
+    assert_eq!(fs::read(stage.hba()).unwrap(), before);
+    // It concerns neither other roles nor the certificate alone.
+    stage.configure(&["--client-certs", "alice", "--with-password"]);
+    stage.configure(&["--client-certs", "all"]);
+    stage.refuses(3, &all);
+    let sql = "set password_encryption = 'scram-sha-256'; alter role old password 'x'";
+    stage.cluster.sql(sql);
+    stage.configure(&all);
 }
