@@ -221,6 +221,17 @@ impl Authority {
         &self.settings
     }
 
+    /// Remembers clusters that use its installations, so that one which does not run is not taken
+    /// for none. A path that is not text is left out: the ledger holds text.
+    pub fn remember_clusters<'a>(
+        &mut self,
+        data_directories: impl IntoIterator<Item = &'a Path>,
+    ) -> Result<(), AuthorityError> {
+        let directories = data_directories.into_iter().filter_map(Path::to_str);
+        let directories: Vec<&str> = directories.collect();
+        Ok(self.ledger.remember_clusters(&directories)?)
+    }
+
     /// Its ledger, for reading.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger

@@ -71,6 +71,10 @@ CREATE TABLE places (
     serial       BLOB    NOT NULL CHECK (length(serial) = 16)  -- what belongs there
 ) STRICT;
 CREATE INDEX places_by_serial ON places (serial);
+
+CREATE TABLE clusters (
+    data_directory TEXT PRIMARY KEY                    -- of one that was seen to use an installation
+) STRICT;
 ";
 
 /// Why the ledger could not be used.
@@ -364,6 +368,34 @@ impl Ledger {
             }
             Ok(())
         })
+    }
+
+    /// Remembers clusters by their data directories; those that are known already change nothing.
+    pub(crate) fn remember_clusters(&mut self, directories: &[&str]) -> Result<(), LedgerError> {
+        let known = self.clusters()?;
+        let is_new = |directory: &&&str| !known.iter().any(|known| known == **directory);
+        let new: Vec<_> = directories.iter().filter(is_new).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        self.transaction(|t| {
+            for directory in new {
+                t.execute(
+                    "INSERT OR IGNORE INTO clusters (data_directory) VALUES (?1)",
+                    [directory],
+                )?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The data directories of clusters that were seen to use an installation.
+    pub fn clusters(&self) -> Result<Vec<String>, LedgerError> {
+        self.query(
+            "SELECT data_directory FROM clusters ORDER BY data_directory",
+            [],
+            |row| row.get(0),
+        )
     }
 
     /// How many certificates of a profile there have been.

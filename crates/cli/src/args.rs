@@ -282,6 +282,9 @@ pub struct Configure {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub which: WhichCluster,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub home: Home,
     /// The installation that it is to use
     #[arg(long, value_name = "DIR", default_value = "/etc/ssl/postgres", value_hint = ValueHint::DirPath)]
     pub install: PathBuf,

@@ -3,11 +3,12 @@
 
 mod beside;
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use pgpki_authority::settings::{Reload, Settings};
-use pgpki_authority::{Servers, TakenUp};
+use pgpki_authority::settings::Reload;
+use pgpki_authority::{Authority, Servers, TakenUp};
 use pgpki_core::bundle::Bundle;
 use pgpki_core::document::Document;
 use pgpki_core::due::Within;
@@ -18,6 +19,8 @@ use pgpki_postgres::postmaster::Postmaster;
 use pgpki_postgres::reload::{self, Proof};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
+
+use crate::exit::Failure;
 
 /// More than any chain takes, in bytes.
 const MAX_CHAIN: u64 = 1 << 20;
@@ -39,26 +42,46 @@ pub(crate) struct LocalServers {
     now: OffsetDateTime,
     /// What stands beside them, as the settings have it.
     beside: Vec<Reload>,
+    /// The data directories of clusters that were seen before, wherever they are.
+    remembered: Vec<String>,
     /// The clusters of this machine, once they have been looked for.
     clusters: Option<Vec<Cluster>>,
+    users: BTreeSet<PathBuf>,
 }
 
 impl LocalServers {
     /// With `reload` the servers are told and asked; without, they are left alone.
-    pub(crate) fn new(reload: bool, settings: &Settings, now: OffsetDateTime) -> Self {
-        Self {
+    pub(crate) fn new(
+        reload: bool,
+        authority: &Authority,
+        now: OffsetDateTime,
+    ) -> Result<Self, Failure> {
+        Ok(Self {
             reload,
             now,
-            beside: settings.reload.clone(),
+            beside: authority.settings().reload.clone(),
+            remembered: authority.ledger().clusters()?,
             clusters: None,
-        }
+            users: BTreeSet::new(),
+        })
+    }
+
+    /// The data directories of the clusters that were found to use an installation.
+    pub(crate) fn users(&self) -> impl Iterator<Item = &Path> {
+        self.users.iter().map(PathBuf::as_path)
     }
 
     /// The clusters whose configuration names the installation's certificate.
     fn users_of(&mut self, installation: &Path) -> Vec<Cluster> {
-        let clusters = self.clusters.get_or_insert_with(Cluster::all);
+        let remembered = &self.remembered;
+        let clusters = self
+            .clusters
+            .get_or_insert_with(|| every_cluster(remembered));
         let users = clusters.iter().filter(|cluster| cluster.uses(installation));
-        users.cloned().collect()
+        let users: Vec<Cluster> = users.cloned().collect();
+        let directories = users.iter().map(|cluster| cluster.data_directory.clone());
+        self.users.extend(directories);
+        users
     }
 
     fn beside(&self, installation: &Path) -> impl Iterator<Item = &Reload> {
@@ -139,6 +162,18 @@ impl Servers for LocalServers {
             |entry, chain| beside::ask(entry, chain, Duration::ZERO),
         )
     }
+}
+
+/// The clusters that can be found, and those that were remembered and are still there.
+fn every_cluster(remembered: &[String]) -> Vec<Cluster> {
+    let mut clusters = Cluster::all();
+    for directory in remembered {
+        let is_there = |cluster: &Cluster| cluster.data_directory == Path::new(directory);
+        if !clusters.iter().any(is_there) {
+            clusters.extend(Cluster::at(Path::new(directory)));
+        }
+    }
+    clusters
 }
 
 /// Checks the live generation as a server would that cannot be asked because it does not run: its

@@ -41,11 +41,21 @@ pub(crate) fn run(args: &Configure) -> Result<Exit, Failure> {
         true => remove(&cluster, &changes, !args.no_reload)?,
         false => {
             let installation = Installation::open(&path, cluster.owner)?;
-            carry_out(&cluster, &changes, &installation, !args.no_reload)?
+            let done = carry_out(&cluster, &changes, &installation, !args.no_reload)?;
+            remember(args, &cluster);
+            done
         }
     };
     report(&cluster, &changes, &done, out)?;
     Ok(Exit::Done)
+}
+
+/// So that a rotation finds the cluster when it does not run. It finds it without that while it
+/// does, and whoever configures a cluster need not have the authority.
+fn remember(args: &Configure, cluster: &Cluster) {
+    if let Ok(mut authority) = args.home.open_alone() {
+        let _ = authority.remember_clusters([&*cluster.data_directory]);
+    }
 }
 
 /// What is to change so that `cluster` uses the installation.

@@ -149,7 +149,15 @@ fn have_it_used(
         } = configuring;
         configure::carry_out(cluster, changes, installation, *reload)
     });
-    match configured.transpose() {
+    let configured = configured.transpose().and_then(|done| {
+        if let Some(Configuring { cluster, .. }) = &plan.cluster {
+            // The caller holds the lock.
+            let mut authority = Authority::open(&plan.home)?;
+            authority.remember_clusters([&*cluster.data_directory])?;
+        }
+        Ok(done)
+    });
+    match configured {
         Ok(configured) => Ok(Made {
             installed,
             configured,

@@ -43,8 +43,9 @@ pub(crate) fn run(args: &IssueServer, clock: Clock) -> Result<Exit, Failure> {
         (Some(path), _) => {
             let owner = server::owner(args.owner.as_deref())?;
             let place = place(path, PlaceKind::Installation, owner)?;
-            let mut servers = LocalServers::new(!args.no_reload, authority.settings(), now);
+            let mut servers = LocalServers::new(!args.no_reload, &authority, now)?;
             let installed = install(&mut authority, &place, &mut servers, now)?;
+            authority.remember_clusters(servers.users())?;
             (place, installed.issued.clone(), Some(installed))
         }
         (None, Some(path)) => {

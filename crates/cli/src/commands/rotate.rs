@@ -38,9 +38,12 @@ pub(crate) fn run(args: &Rotate, clock: Clock) -> Result<Exit, Failure> {
     let mut authority = args.home.open_alone()?;
     let now = clock();
     let progress = Progress::new(None);
-    let mut servers = LocalServers::new(!args.no_reload, authority.settings(), now);
+    let mut servers = LocalServers::new(!args.no_reload, &authority, now)?;
     let report = authority.rotate(&request, &mut servers, now, &|made| progress.add(made))?;
     drop(progress);
+    if !report.installed.is_empty() || !report.taken_up.is_empty() {
+        authority.remember_clusters(servers.users())?;
+    }
     let outcome = Outcome::of(&report, &authority)?;
     match args.json {
         true => json::report(&outcome)?,

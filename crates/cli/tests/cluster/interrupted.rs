@@ -4,9 +4,9 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use pgpki_testing::{Cluster, Scene, await_that, run};
+use pgpki_testing::{Cluster, Scene, Shutdown, await_that, run};
 
-use crate::fixture::{EVERYTHING, POISON, Stage};
+use crate::fixture::{EVERYTHING, POISON, Stage, the_server};
 
 /// Runs pgpki, and kills it when it is about to signal the server.
 fn killed_before_reload(command: &Command) {
@@ -128,6 +128,24 @@ fn a_first_generation_that_is_not_taken_up_is_taken_out() {
     fs::write(stage.conf(), healthy).unwrap();
     let output = issue();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
+    stage.serves_what_is_installed();
+}
+
+/// Nothing of a stopped server tells where it is but what was seen of it before.
+#[test]
+fn a_cluster_that_was_seen_is_known_while_it_does_not_run() {
+    let mut stage = Stage::configured(&EVERYTHING);
+    stage.cluster.stop(Shutdown::Fast).unwrap();
+    let report = stage.rotate(0, &["--force"]);
+    let why = the_server(&report)["not_proven"].as_str().unwrap();
+    assert!(why.ends_with("is not running"), "{report}");
+    // Its files are checked in the server's stead.
+    let tls = stage.scene.tls().join("current");
+    fs::write(tls.join("server.key"), "garbage").unwrap();
+    stage.rotate(6, &[]);
+    assert_eq!(stage.current(), "g0001");
+    stage.rotate(0, &[]);
+    stage.cluster.start().unwrap();
     stage.serves_what_is_installed();
 }
 

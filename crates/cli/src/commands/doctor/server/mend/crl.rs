@@ -31,7 +31,7 @@ pub(super) fn mend(args: &Doctor, findings: &[Located], now: OffsetDateTime) -> 
         let mut authority = args.home.open_alone().map_err(message)?;
         let path: PathBuf = place.path.clone();
         let installation = Installation::open(&path, place.owner).map_err(text)?;
-        let mut servers = LocalServers::new(true, authority.settings(), now);
+        let mut servers = LocalServers::new(true, &authority, now).map_err(message)?;
         authority
             .install(&place, &installation, &mut servers, now)
             .map_err(text)?;
