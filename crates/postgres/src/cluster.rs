@@ -52,6 +52,12 @@ pub enum ClusterError {
         /// The directory.
         path: PathBuf,
     },
+    /// There is no such directory.
+    #[error("{} does not exist", path.display())]
+    NoSuchDirectory {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The version is none that can be understood.
     #[error("{} does not hold the number of a version", path.display())]
     BadVersion {
@@ -115,7 +121,7 @@ impl ClusterError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let text = match self {
-            Self::NotADataDirectory { .. } => {
+            Self::NotADataDirectory { .. } | Self::NoSuchDirectory { .. } => {
                 "SHOW data_directory says where it is; --cluster 15/main names one of Debian's"
             }
             Self::NoConfigFile { .. } => {
@@ -335,9 +341,10 @@ impl Cluster {
 }
 
 fn canonical(path: &Path) -> Result<PathBuf, ClusterError> {
-    path.canonicalize().map_err(|source| ClusterError::Io {
-        path: path.to_owned(),
-        source,
+    let path = path.to_owned();
+    path.canonicalize().map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => ClusterError::NoSuchDirectory { path },
+        _ => ClusterError::Io { path, source },
     })
 }
 

@@ -75,7 +75,7 @@ pub(super) fn plan(
     };
     configure::plan(cluster, &wishes).map_err(|error| match &error {
         ConfigureError::Managed(manager) => {
-            let instead = manager.instead(installation);
+            let instead = manager.instead(&wishes);
             Failure::from(error).hint(instead)
         }
         _ => error.into(),

@@ -169,6 +169,7 @@ fn what_patroni_or_an_operator_writes_is_not_edited() {
             &[
                 "Patroni",
                 "patronictl edit-config",
+                "  - 'hostnossl  all          all  all  reject'",
                 installed.to_str().unwrap(),
             ][..],
         ),

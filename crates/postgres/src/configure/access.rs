@@ -39,7 +39,7 @@ pub(super) fn plan_removal(cluster: &Cluster) -> Result<Vec<Change>, ConfigureEr
 
 /// The rules that the wishes come to. `all` does not match replication, which therefore has lines
 /// of its own.
-fn rules(wishes: &Wishes) -> Vec<String> {
+pub(super) fn rules(wishes: &Wishes) -> Vec<String> {
     let method = match wishes.authentication {
         Authentication::Certificate => "cert",
         Authentication::CertificateAndPassword => "scram-sha-256 clientcert=verify-full",

@@ -1,8 +1,6 @@
 //! Clusters whose configuration somebody else's program writes.
 
-use std::path::Path;
-
-use super::settings;
+use super::{Wishes, access, settings};
 use crate::cluster::Cluster;
 
 /// Who writes the configuration of a cluster.
@@ -40,19 +38,23 @@ impl Manager {
 
     /// What to give it instead.
     #[must_use]
-    pub fn instead(self, installation: &Path) -> String {
-        let settings = settings(installation);
+    pub fn instead(self, wishes: &Wishes) -> String {
+        let settings = settings(&wishes.installation);
         let values = settings
             .iter()
             .map(|(name, value)| (name, String::from_utf8_lossy(value)));
         match self {
             Self::Patroni => {
                 let lines = values.map(|(name, value)| format!("    {name}: {}", yaml(&value)));
-                let lines: Vec<_> = lines.collect();
-                format!(
-                    "patronictl edit-config, and in it:\npostgresql:\n  parameters:\n{}",
-                    lines.join("\n")
-                )
+                let mut text =
+                    "patronictl edit-config, and in it:\npostgresql:\n  parameters:\n".to_owned();
+                text.extend(lines.map(|line| line + "\n"));
+                let rules = access::rules(wishes);
+                if !rules.is_empty() {
+                    text += "  pg_hba:  # before the lines that are there\n";
+                }
+                text.extend(rules.iter().map(|rule| format!("  - {}\n", yaml(rule))));
+                text
             }
             Self::CloudNativePg => {
                 "The operator takes certificates from Secrets: spec.certificates of the Cluster, \
