@@ -97,7 +97,7 @@ fn what_is_no_cluster_is_named() {
     }
     assert!(matches!(
         at(&dir.path().join("none")),
-        ClusterError::Io { .. }
+        ClusterError::NoSuchDirectory { .. }
     ));
     for name in ["15", "15/", "/main", "../../tmp/x", "15/main/x", "15/.."] {
         assert!(
