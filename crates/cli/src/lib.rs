@@ -7,6 +7,7 @@ mod commands;
 mod exit;
 mod home;
 mod json;
+mod list;
 mod passphrase;
 mod progress;
 mod servers;

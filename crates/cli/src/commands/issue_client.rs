@@ -1,7 +1,7 @@
 //! `pgpki issue-client`: a credential for each role, as a folder ready for `~/.postgresql`.
 
 use std::collections::HashSet;
-use std::io::{self, Read as _, Write};
+use std::io::{self, Write};
 use std::path::Path;
 
 use pgpki_authority::ledger::{Place, PlaceKind};
@@ -16,11 +16,9 @@ use super::server;
 use crate::Clock;
 use crate::args::IssueClient;
 use crate::exit::{Exit, Failure};
+use crate::list;
 use crate::progress::Progress;
 use crate::show::{self, FAINT, STRONG};
-
-/// The largest list of roles that is read, in bytes: a million names of full length.
-const MAX_LIST: u64 = 64 << 20;
 
 /// With more roles than this the report counts them, instead of filling the screen.
 const LISTED: usize = 50;
@@ -58,7 +56,7 @@ pub(crate) fn run(args: &IssueClient, clock: Clock) -> Result<Exit, Failure> {
 /// The roles from the command line and the list, each once, in order.
 fn roles(args: &IssueClient) -> Result<Vec<Role>, Failure> {
     let list = match &args.from {
-        Some(file) => read_list(file)?,
+        Some(file) => list::read(file, "roles")?,
         None => String::new(),
     };
     let mut seen = HashSet::new();
@@ -85,35 +83,6 @@ fn roles(args: &IssueClient) -> Result<Vec<Role>, Failure> {
         true => Err(Failure::new(Exit::BadInput, "the list names no role")),
         false => Ok(roles),
     }
-}
-
-fn read_list(file: &Path) -> Result<String, Failure> {
-    let bytes = match file == Path::new("-") {
-        false => pgpki_fs::read_bounded(file, MAX_LIST)?,
-        true => {
-            let mut bytes = Vec::new();
-            let read = io::stdin()
-                .lock()
-                .take(MAX_LIST + 1)
-                .read_to_end(&mut bytes);
-            read.map_err(|error| {
-                Failure::new(Exit::Failed, format!("cannot read standard input: {error}"))
-            })?;
-            if bytes.len() as u64 > MAX_LIST {
-                let message = format!("standard input is larger than {MAX_LIST} bytes");
-                return Err(Failure::new(Exit::BadInput, message));
-            }
-            bytes
-        }
-    };
-    String::from_utf8(bytes).map_err(|_| {
-        let what = match file == Path::new("-") {
-            true => "standard input".to_owned(),
-            false => file.display().to_string(),
-        };
-        let message = format!("the list of roles in {what} is not UTF-8 text");
-        Failure::new(Exit::BadInput, message)
-    })
 }
 
 /// For each role, until when a certificate that it already has is valid.

@@ -1,18 +1,15 @@
 //! What the targets of `inspect` are: the ledger, a path, or servers.
 
 use std::fs;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 
-use pgpki_core::document::printable;
 use pgpki_postgres::probe::{Endpoint, Login, Target, TargetError};
 
 use super::target::ENDINGS;
 use crate::args::Inspect;
 use crate::exit::{Exit, Failure};
-
-/// The largest list of servers that is read, in bytes.
-const MAX_LIST: u64 = 1 << 20;
+use crate::list;
 
 /// The most servers of one call: more are no cluster, but somebody else's network.
 const MAX_SERVERS: usize = 10_000;
@@ -129,7 +126,7 @@ fn servers(text: &str) -> Result<Vec<Server>, TargetError> {
 
 /// The servers of a list; `#` begins a comment, as in pg_hba.conf.
 fn listed(file: &Path) -> Result<Vec<Server>, Failure> {
-    let list = read_list(file)?;
+    let list = list::read(file, "servers")?;
     let mut all = Vec::new();
     for (number, line) in list.lines().enumerate() {
         let line = line.trim();
@@ -144,36 +141,4 @@ fn listed(file: &Path) -> Result<Vec<Server>, Failure> {
         all.extend(named);
     }
     Ok(all)
-}
-
-fn read_list(file: &Path) -> Result<String, Failure> {
-    let is_input = file == Path::new("-");
-    let bytes = match is_input {
-        false => pgpki_fs::read_bounded(file, MAX_LIST)?,
-        true => {
-            let mut bytes = Vec::new();
-            let read = io::stdin()
-                .lock()
-                .take(MAX_LIST + 1)
-                .read_to_end(&mut bytes);
-            read.map_err(|error| {
-                Failure::new(Exit::Failed, format!("cannot read standard input: {error}"))
-            })?;
-            if bytes.len() as u64 > MAX_LIST {
-                let message = format!("standard input is larger than {MAX_LIST} bytes");
-                return Err(Failure::new(Exit::BadInput, message));
-            }
-            bytes
-        }
-    };
-    String::from_utf8(bytes).map_err(|_| {
-        let what = match is_input {
-            true => "standard input".to_owned(),
-            false => printable(&file.to_string_lossy()),
-        };
-        Failure::new(
-            Exit::BadInput,
-            format!("the list of servers in {what} is not UTF-8 text"),
-        )
-    })
 }
