@@ -13,10 +13,10 @@ mod credential;
 mod deliver;
 pub mod ledger;
 pub mod rotation;
+mod servers;
 pub mod settings;
 
 pub use authority::{Authority, AuthorityError, Founding};
 pub use ca_store::CaStoreError;
-pub use deliver::{
-    DeliverError, HandOver, Installed, NoServers, OnFailure, Ready, Servers, TakenUp,
-};
+pub use deliver::{DeliverError, HandOver, Installed, OnFailure, Ready};
+pub use servers::{NoServers, Servers, TakenUp};

@@ -21,8 +21,9 @@ use time::OffsetDateTime;
 
 use crate::authority::{Authority, AuthorityError};
 use crate::credential::{certificate_file, file_names};
-use crate::deliver::{DeliverError, Installed, OnFailure, Servers, TakenUp, put_back};
+use crate::deliver::{DeliverError, Installed, OnFailure};
 use crate::ledger::{KnownPlace, LedgerError, Place, PlaceKind};
+use crate::servers::{Servers, TakenUp, put_back};
 use crate::settings::Settings;
 
 /// More than any file of a credential takes: the CRLs are the largest.
