@@ -3,16 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use pgpki_core::crl::Revoked;
-use pgpki_core::issue::{Ca, CaFacts, IssueError, Issued};
-use pgpki_core::key::{KeyError, PrivateKey};
+use pgpki_core::issue::IssueError;
+use pgpki_core::key::KeyError;
 use pgpki_core::profile::Profile;
 use pgpki_fs::{Holder, Lock, LockError, NewPrivateDir, PrivateDir, PrivateError, ReadError};
 use time::OffsetDateTime;
 
 use crate::ca_store::{CaStore, CaStoreError};
-use crate::credential::Trust;
-use crate::ledger::{self, Ledger, LedgerError};
+use crate::credential::{Signer, Trust, chain};
+use crate::hierarchy::Hierarchy;
+use crate::ledger::{self, Crl, KnownCa, Ledger, LedgerError};
 use crate::settings::{self, Settings, SettingsError};
 
 const ROOT: &str = "root";
@@ -80,10 +80,11 @@ pub struct Founding<'a> {
 /// An authority, ready to issue.
 pub struct Authority {
     home: PathBuf,
-    settings: Settings,
+    pub(crate) settings: Settings,
     pub(crate) ledger: Ledger,
-    root: CaStore,
-    issuing: CaStore,
+    pub(crate) hierarchy: Hierarchy,
+    pub(crate) roots: CaStore,
+    pub(crate) issuing: CaStore,
     _lock: Option<Lock>,
 }
 
@@ -105,63 +106,14 @@ impl Authority {
         let mut authority = Self {
             settings: settings.clone(),
             ledger: Ledger::create(&home.join(ledger::FILE))?,
-            root: CaStore::create(&home.join(ROOT))?,
+            hierarchy: Hierarchy::new(Vec::new()),
+            roots: CaStore::create(&home.join(ROOT))?,
             issuing: CaStore::create(&home.join(ISSUING))?,
             home,
             _lock: None,
         };
-        let root = authority.found_root(founding.root_passphrase, now)?;
-        authority.renew_issuing(&root, now)?;
+        authority.found_root(founding.root_passphrase, now)?;
         Ok((staged, authority))
-    }
-
-    fn found_root(
-        &mut self,
-        passphrase: Option<&[u8]>,
-        now: OffsetDateTime,
-    ) -> Result<Ca, AuthorityError> {
-        let settings = &self.settings;
-        let key = PrivateKey::generate(settings.algorithm)?;
-        let pem = match passphrase {
-            Some(passphrase) => key.to_encrypted_pem(passphrase)?,
-            None => key.to_pem()?,
-        };
-        let number = self.ledger.number_of(Profile::Root)? + 1;
-        let name = format!("{} root CA {number}", settings.name);
-        let (root, issued) = Ca::new_root(key, &settings.organization, &name, now, settings.root)?;
-        let staged = self.root.stage(&issued.der, &pem)?;
-        let crl = first_crl(&root, now)?;
-        self.ledger.record_ca(None, &issued, &crl, None)?;
-        self.root.publish(staged)?;
-        Ok(root)
-    }
-
-    /// Makes a new issuing CA under `root` and uses it from now on. What the old one signed stays
-    /// good, because `root` signed both.
-    pub fn renew_issuing(
-        &mut self,
-        root: &Ca,
-        now: OffsetDateTime,
-    ) -> Result<Issued, AuthorityError> {
-        let settings = &self.settings;
-        let key = PrivateKey::generate(settings.algorithm)?;
-        let pem = key.to_pem()?;
-        let number = self.ledger.number_of(Profile::Issuing)? + 1;
-        let name = format!("{} issuing CA {number}", settings.name);
-        let issued = root.issue_ca(&key, &settings.organization, &name, now, settings.issuing)?;
-        let staged = self.issuing.stage(&issued.der, &pem)?;
-        let crl = first_crl(&Ca::load(&issued.der, key)?, now)?;
-        let before = match number {
-            1 => None,
-            _ => Some(self.issuing()?.serial),
-        };
-        let issuer = Some(root.facts().serial);
-        self.ledger.record_ca(issuer, &issued, &crl, before)?;
-        self.issuing.publish(staged).inspect_err(|_| {
-            // If this fails as well, the ledger keeps a CA that never signs.
-            let _ = self.ledger.take_back_ca(issued.serial, before);
-        })?;
-        Ok(issued)
     }
 
     /// Opens the authority whose home is `path`, for reading, and refuses one that others could
@@ -204,8 +156,9 @@ impl Authority {
         Ok(Self {
             home: path.to_owned(),
             settings,
+            hierarchy: Hierarchy::new(ledger.cas()?),
             ledger,
-            root: CaStore::open(&home, ROOT)?,
+            roots: CaStore::open(&home, ROOT)?,
             issuing: CaStore::open(&home, ISSUING)?,
             _lock: lock,
         })
@@ -237,83 +190,105 @@ impl Authority {
         &self.ledger
     }
 
-    /// Whether the root key needs a passphrase.
+    /// Its CAs.
+    pub fn hierarchy(&self) -> &Hierarchy {
+        &self.hierarchy
+    }
+
+    /// Whether the key of the newest root needs a passphrase.
     pub fn root_is_encrypted(&self) -> Result<bool, AuthorityError> {
-        Ok(self.root.key_is_encrypted()?)
+        let root = self.newest_root()?;
+        Ok(self.roots.key_is_encrypted(&root.certificate)?)
     }
 
-    /// The root, ready to sign.
-    pub fn unlock_root(&self, passphrase: Option<&[u8]>) -> Result<Ca, AuthorityError> {
-        Ok(self.root.unlock(passphrase)?)
+    /// The newest active root.
+    pub(crate) fn newest_root(&self) -> Result<&KnownCa, AuthorityError> {
+        self.hierarchy
+            .newest_root()
+            .ok_or_else(|| self.inconsistent("ledger.db knows no root", "root"))
     }
 
-    /// The certificates of the root and of the issuing CA in use, DER.
-    pub fn certificates(&self) -> Result<[Vec<u8>; 2], AuthorityError> {
-        Ok([self.root.certificate()?, self.issuing.certificate()?])
+    /// Opens the key of the newest root, and closes it again: whether the passphrase is right.
+    pub(crate) fn try_root(&self, passphrase: Option<&[u8]>) -> Result<(), AuthorityError> {
+        let root = self.newest_root()?;
+        self.roots.unlock(&root.certificate, passphrase)?;
+        Ok(())
     }
 
-    /// The root's name and validity period.
-    pub fn root(&self) -> Result<CaFacts, AuthorityError> {
-        Ok(CaFacts::read(&self.root.certificate()?)?)
+    /// Who signs for holders of this profile at `now`.
+    pub(crate) fn signer(
+        &self,
+        profile: Profile,
+        now: OffsetDateTime,
+    ) -> Result<Signer, AuthorityError> {
+        self.check_parts()?;
+        let ca = match profile {
+            Profile::Client if self.hierarchy.signers(now).nth(1).is_some() => {
+                let servers = self.ledger.servers_in_use(now)?;
+                let oldest = servers.iter().map(|(_, issuer)| *issuer).min();
+                self.hierarchy.client_signer(oldest, now)
+            }
+            _ => self.hierarchy.server_signer(now),
+        };
+        let known =
+            ca.ok_or_else(|| self.inconsistent("ledger.db knows no CA that signs", "issuing CA"))?;
+        if !self.issuing.has(&known.certificate)? {
+            return Err(self.inconsistent("issuing/ has no CA", &known.facts.common_name));
+        }
+        Ok(Signer {
+            id: known.id,
+            ca: self.issuing.unlock(&known.certificate, None)?,
+            chain: chain(&self.hierarchy, known.id, now),
+        })
     }
 
-    /// The name and validity period of the issuing CA.
-    pub fn issuing(&self) -> Result<CaFacts, AuthorityError> {
-        Ok(CaFacts::read(&self.issuing.certificate()?)?)
-    }
-
-    /// The issuing CA, ready to sign.
-    pub(crate) fn issuing_ca(&self) -> Result<Ca, AuthorityError> {
-        Ok(self.issuing.unlock(None)?)
-    }
-
-    /// What every credential of this moment has in common; `issuing` signs them.
+    /// That the root which the ledger knows is the one that is kept here.
     ///
     /// # Errors
     /// The parts of the home do not belong together, as after half a restore. What would be
     /// installed then, no client could connect to.
-    pub(crate) fn trust(&self, issuing: &Ca, now: OffsetDateTime) -> Result<Trust, AuthorityError> {
-        let root = self.root.certificate()?;
-        let cas = [
-            (Profile::Root, CaFacts::read(&root)?),
-            (Profile::Issuing, issuing.facts().clone()),
-        ];
-        for (profile, ca) in &cas {
-            if !self.ledger.knows_ca(ca.serial, *profile, &ca.common_name)? {
-                return Err(self.inconsistent("ledger.db does not know the CA", &ca.common_name));
-            }
+    pub(crate) fn check_parts(&self) -> Result<(), AuthorityError> {
+        let root = self.newest_root()?;
+        match self.roots.has(&root.certificate)? {
+            true => Ok(()),
+            false => Err(self.inconsistent("root/ has no CA", &root.facts.common_name)),
         }
-        if !issuing.is_signed_by(&root)? {
-            let name = &issuing.facts().common_name;
-            return Err(self.inconsistent("the root has not signed the CA", name));
-        }
-        let crls = self.ledger.crls(now)?;
+    }
+
+    /// What every credential of a profile has in common at this moment.
+    pub(crate) fn trust(
+        &self,
+        profile: Profile,
+        now: OffsetDateTime,
+    ) -> Result<Trust, AuthorityError> {
+        let roots = self.hierarchy.roots(now);
+        let crls = match profile {
+            Profile::Client => Vec::new(),
+            _ => self.ledger.crls()?,
+        };
+        let is_needed = |crl: &&Crl| self.hierarchy.covered(now).any(|ca| ca.id == crl.ca);
         Ok(Trust {
-            chain: pgpki_core::pem("CERTIFICATE", issuing.der()),
-            roots: pgpki_core::pem("CERTIFICATE", &root),
+            roots: roots
+                .map(|root| pgpki_core::pem("CERTIFICATE", &root.certificate))
+                .collect(),
             crls: crls
                 .iter()
-                .map(|der| pgpki_core::pem("X509 CRL", der))
+                .filter(is_needed)
+                .map(|crl| pgpki_core::pem("X509 CRL", &crl.der))
                 .collect(),
         })
     }
 
     /// Removes what killed runs have left in the home. No other run may be active.
     pub(crate) fn sweep_home(&self) -> Result<usize, AuthorityError> {
-        Ok(self.root.sweep()?.removed + self.issuing.sweep()?.removed)
+        Ok(self.roots.sweep()?.removed + self.issuing.sweep()?.removed)
     }
 
-    fn inconsistent(&self, what: &'static str, ca: &str) -> AuthorityError {
+    pub(crate) fn inconsistent(&self, what: &'static str, ca: &str) -> AuthorityError {
         AuthorityError::Inconsistent {
             path: self.home.clone(),
             what,
             ca: ca.to_owned(),
         }
     }
-}
-
-/// The first CRL of a new CA: there is nothing to revoke, and no number before it.
-fn first_crl(ca: &Ca, now: OffsetDateTime) -> Result<Vec<u8>, IssueError> {
-    let nobody: &[Revoked] = &[];
-    ca.sign_crl(1, nobody, now)
 }

@@ -91,7 +91,7 @@ impl CaStore {
         Ok(self.installation.stage(&files)?.sync()?)
     }
 
-    /// Makes what was staged the current CA; those before stay.
+    /// Gives what was staged its place; those before stay.
     pub(crate) fn publish(&self, staged: Synced) -> Result<(), CaStoreError> {
         self.installation.publish(staged)?;
         Ok(())
@@ -102,54 +102,86 @@ impl CaStore {
         Ok(self.installation.sweep()?)
     }
 
-    /// The current certificate, DER.
-    pub(crate) fn certificate(&self) -> Result<Vec<u8>, CaStoreError> {
-        let pem = self.read(CERTIFICATE)?;
-        pgpki_core::first_certificate(&pem).ok_or_else(|| CaStoreError::Certificate {
-            path: self.path(CERTIFICATE),
-            source: IssueError::NotACertificate,
-        })
+    /// Whether the certificate (DER) is kept here.
+    pub(crate) fn has(&self, certificate: &[u8]) -> Result<bool, CaStoreError> {
+        Ok(self.generation_of(certificate)?.is_some())
     }
 
-    /// Whether the current key needs a passphrase.
-    pub(crate) fn key_is_encrypted(&self) -> Result<bool, CaStoreError> {
-        match PrivateKey::from_pem(&self.read(KEY)?, None) {
+    /// Whether the key of this certificate (DER) needs a passphrase.
+    pub(crate) fn key_is_encrypted(&self, certificate: &[u8]) -> Result<bool, CaStoreError> {
+        let generation = self.generation_that_holds(certificate)?;
+        match PrivateKey::from_pem(&self.read(generation, KEY)?, None) {
             Ok(_) => Ok(false),
             Err(KeyError::PassphraseNeeded) => Ok(true),
-            Err(source) => Err(self.key_error(source)),
+            Err(source) => Err(self.key_error(generation, source)),
         }
     }
 
-    /// The current CA, ready to sign.
-    pub(crate) fn unlock(&self, passphrase: Option<&[u8]>) -> Result<Ca, CaStoreError> {
-        let key = PrivateKey::from_pem(&self.read(KEY)?, passphrase)
-            .map_err(|source| self.key_error(source))?;
-        Ca::load(&self.certificate()?, key).map_err(|source| CaStoreError::Certificate {
-            path: self.path(CERTIFICATE),
+    /// The CA with this certificate (DER), ready to sign.
+    pub(crate) fn unlock(
+        &self,
+        certificate: &[u8],
+        passphrase: Option<&[u8]>,
+    ) -> Result<Ca, CaStoreError> {
+        let generation = self.generation_that_holds(certificate)?;
+        let key = PrivateKey::from_pem(&self.read(generation, KEY)?, passphrase)
+            .map_err(|source| self.key_error(generation, source))?;
+        Ca::load(certificate, key).map_err(|source| CaStoreError::Certificate {
+            path: self.path(generation, CERTIFICATE),
             source,
         })
     }
 
+    fn generation_that_holds(&self, certificate: &[u8]) -> Result<u32, CaStoreError> {
+        self.generation_of(certificate)?
+            .ok_or_else(|| CaStoreError::Missing {
+                path: self.installation.path().join("g????").join(CERTIFICATE),
+            })
+    }
+
+    /// The generation with this certificate: mostly the last, which is looked at first.
+    fn generation_of(&self, certificate: &[u8]) -> Result<Option<u32>, CaStoreError> {
+        let current = self.installation.current()?;
+        if let Some(current) = current
+            && self.is_in(current, certificate)?
+        {
+            return Ok(Some(current));
+        }
+        for generation in self.installation.generations()?.into_iter().rev() {
+            if Some(generation) != current && self.is_in(generation, certificate)? {
+                return Ok(Some(generation));
+            }
+        }
+        Ok(None)
+    }
+
+    fn is_in(&self, generation: u32, certificate: &[u8]) -> Result<bool, CaStoreError> {
+        let pem = self
+            .installation
+            .read_secret(generation, CERTIFICATE, MAX_BYTES)?;
+        let found = pem.and_then(|pem| pgpki_core::first_certificate(&pem));
+        Ok(found.is_some_and(|found| found == certificate))
+    }
+
     /// Reads a file that nobody else may read. For the key that matters; the certificate was made
     /// with the same mode.
-    fn read(&self, name: &str) -> Result<Zeroizing<Vec<u8>>, CaStoreError> {
-        let missing = || CaStoreError::Missing {
-            path: self.path(name),
-        };
-        let current = self.installation.current()?.ok_or_else(missing)?;
+    fn read(&self, generation: u32, name: &str) -> Result<Zeroizing<Vec<u8>>, CaStoreError> {
         self.installation
-            .read_secret(current, name, MAX_BYTES)?
+            .read_secret(generation, name, MAX_BYTES)?
             .map(Zeroizing::new)
-            .ok_or_else(missing)
+            .ok_or_else(|| CaStoreError::Missing {
+                path: self.path(generation, name),
+            })
     }
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.installation.path().join("current").join(name)
+    fn path(&self, generation: u32, name: &str) -> PathBuf {
+        let generation = format!("g{generation:04}");
+        self.installation.path().join(generation).join(name)
     }
 
-    fn key_error(&self, source: KeyError) -> CaStoreError {
+    fn key_error(&self, generation: u32, source: KeyError) -> CaStoreError {
         CaStoreError::Key {
-            path: self.path(KEY),
+            path: self.path(generation, KEY),
             source,
         }
     }

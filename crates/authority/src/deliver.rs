@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use pgpki_core::issue::{Ca, Holder, Issued};
+use pgpki_core::issue::{Holder, Issued};
 use pgpki_core::key::PrivateKey;
 use pgpki_core::serial::Serial;
 use pgpki_core::validity::Days;
@@ -19,8 +19,9 @@ use pgpki_fs::{
 use time::OffsetDateTime;
 
 use crate::authority::{Authority, AuthorityError};
-use crate::credential::{Credential, Trust, file_names};
+use crate::credential::{Credential, Kept, Signer, Trust, chain, file_names};
 use crate::ledger::{KnownPlace, LedgerError, Place, PlaceKind};
+use crate::rotation::MAX_FILE;
 use crate::servers::{Servers, TakenUp, put_back};
 use crate::settings::Settings;
 
@@ -119,6 +120,12 @@ pub enum DeliverError {
         /// Why not.
         why: String,
     },
+    /// A file of a credential is gone.
+    #[error("{} is missing, or not what it should be", path.display())]
+    FileMissing {
+        /// The file.
+        path: PathBuf,
+    },
     /// A path that the ledger, which holds text, cannot name.
     #[error("{} is not valid UTF-8, and the ledger keeps paths as text", path.display())]
     PathNotText {
@@ -133,6 +140,9 @@ impl DeliverError {
         let elsewhere = || Some("Move it away, or choose another directory".to_owned());
         match self {
             Self::Authority(_) | Self::PathNotText { .. } => None,
+            Self::FileMissing { .. } => {
+                Some("Have it issued again: pgpki rotate --force".to_owned())
+            }
             Self::NotServed { .. } => Some(
                 "Put right what the server complains of; what is on disk is what the ledger has"
                     .to_owned(),
@@ -165,17 +175,24 @@ impl From<LedgerError> for DeliverError {
     }
 }
 
+/// A generation that is live now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Live {
+    /// Its number; a folder has none.
+    pub generation: Option<u32>,
+    /// What the servers made of it.
+    pub taken_up: TakenUp,
+    /// What of former generations could not be removed, and why.
+    pub left: Vec<String>,
+}
+
 /// A server's credential that is in its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Installed {
     /// The certificate.
     pub issued: Issued,
-    /// The number of the generation that is live now.
-    pub generation: u32,
-    /// What the servers made of it.
-    pub taken_up: TakenUp,
-    /// What of former generations could not be removed, and why.
-    pub left: Vec<String>,
+    /// The generation that it is in.
+    pub live: Live,
 }
 
 /// A server's credential that is on disk but not in use. Dropping it removes the files.
@@ -194,9 +211,11 @@ impl Ready {
         let generation = installation.publish(self.files)?;
         Ok(Installed {
             issued: self.issued,
-            generation,
-            taken_up: TakenUp::nobody("no server was asked"),
-            left: Vec::new(),
+            live: Live {
+                generation: Some(generation),
+                taken_up: TakenUp::nobody("no server was asked"),
+                left: Vec::new(),
+            },
         })
     }
 }
@@ -238,25 +257,60 @@ impl Authority {
         let ready = self.make_ready(place, installation, now)?;
         let (serial, known) = (ready.issued.serial, ready.before.clone());
         let taken_back = [(&*place.path, serial, known.as_ref())];
-        let mut installed = ready.publish(installation).inspect_err(|_| {
+        let Ready { issued, files, .. } = ready;
+        let generation = installation.publish(files).inspect_err(|_| {
             // If this fails as well, the next rotation sees that another one is there.
             let _ = self.ledger.take_back(&taken_back);
         })?;
-        match servers.take_up(installation) {
-            Ok(taken_up) => installed.taken_up = taken_up,
-            Err(why) => {
-                let generations = (before, installed.generation);
-                let after = put_back(installation, generations, servers);
+        match settle(installation, (before, generation), servers) {
+            Ok(live) => Ok(Installed { issued, live }),
+            Err(error) => {
                 self.ledger.take_back(&taken_back)?;
-                let path = place.path.clone();
-                return Err(DeliverError::PutBack { path, why, after });
+                Err(error)
             }
         }
-        match installation.prune(KEPT_GENERATIONS) {
-            Ok(pruned) => installed.left.extend(texts(pruned.left)),
-            Err(error) => installed.left.push(error.to_string()),
+    }
+
+    /// Gives a server's place the roots, chain and CRLs of this moment beside the credential that it has, as a new
+    /// generation, and has `servers` take it up. If one does not, the generation before is live again.
+    pub(crate) fn refresh(
+        &self,
+        known: &KnownPlace,
+        servers: &mut dyn Servers,
+        now: OffsetDateTime,
+    ) -> Result<Live, DeliverError> {
+        let place = &known.place;
+        let trust = self.trust(place.holder.profile(), now)?;
+        let chain = chain(&self.hierarchy, known.issuer, now);
+        match place.kind {
+            PlaceKind::Installation => {
+                let installation = Installation::open(&place.path, place.owner)?;
+                let before = installation.current()?;
+                let live = before.unwrap_or_default();
+                let kept = Kept::read(place, &chain, |name, secret| match secret {
+                    true => installation.read_secret(live, name, MAX_FILE),
+                    false => installation.read(live, name, MAX_FILE),
+                })?;
+                let staged = installation.stage(&kept.files(&trust))?.sync()?;
+                let generation = installation.publish(staged)?;
+                settle(&installation, (before, generation), servers)
+            }
+            PlaceKind::Folder => {
+                let shelf = Shelf::open(place.path.parent().unwrap_or(Path::new("/")))?;
+                let target = self.target(place, &shelf)?;
+                let kept = Kept::read(place, &chain, |name, _| {
+                    shelf.read(&target.name, name, MAX_FILE)
+                })?;
+                let staged = shelf.stage(&kept.files(&trust), target.owner)?.sync()?;
+                let left = shelf.publish(staged, &target.name, true)?;
+                shelf.settle()?;
+                Ok(Live {
+                    generation: None,
+                    taken_up: TakenUp::nobody("it is for a server elsewhere"),
+                    left: texts(left).collect(),
+                })
+            }
         }
-        Ok(installed)
     }
 
     /// Issues a server's credential and writes it beside the live generation, on disk but not yet
@@ -272,12 +326,12 @@ impl Authority {
         if let Some(before) = &before {
             check_holder(before, place)?;
         }
-        let ca = self.issuing_ca()?;
-        let trust = self.trust(&ca, now)?;
-        let credential = make(place, &ca, self.settings(), &trust, now)?;
+        let profile = place.holder.profile();
+        let signer = self.signer(profile, now)?;
+        let trust = self.trust(profile, now)?;
+        let credential = make(place, &signer, self.settings(), now)?;
         let issued = &credential.issued;
-        self.ledger
-            .record(Some(ca.facts().serial), &[(issued, Some(place))])?;
+        self.ledger.record(signer.id, &[(issued, place)])?;
         let staged = installation
             .stage(&credential.files(&trust))
             .map_err(DeliverError::from)
@@ -295,8 +349,8 @@ impl Authority {
         })
     }
 
-    /// Issues a credential to each of `places`, which are folders on `shelf`, on every core, and
-    /// tells `progress` how many have been made. A folder whose delivery fails is left as it was.
+    /// Issues a credential to each of `places`, which are folders on `shelf` and all for servers or all for clients, on
+    /// every core, and tells `progress` how many have been made. A folder whose delivery fails is left as it was.
     ///
     /// # Errors
     /// Nothing was delivered. What fails after a first batch has been delivered is in the result.
@@ -310,10 +364,13 @@ impl Authority {
     ) -> Result<HandOver, DeliverError> {
         let mut result = HandOver::default();
         let targets = self.targets(places, shelf, on_failure, &mut result)?;
-        let ca = self.issuing_ca()?;
-        let trust = self.trust(&ca, now)?;
+        let Some(profile) = places.first().map(|place| place.holder.profile()) else {
+            return Ok(result);
+        };
+        let signer = self.signer(profile, now)?;
+        let trust = self.trust(profile, now)?;
         let run = Run {
-            ca: &ca,
+            signer: &signer,
             trust: &trust,
             shelf,
             on_failure,
@@ -340,16 +397,16 @@ impl Authority {
     ) -> Result<(), DeliverError> {
         let settings = self.settings();
         let credentials = on_every_core(batch, |target| {
-            let credential = make(target.place, run.ca, settings, run.trust, run.now)?;
+            let credential = make(target.place, run.signer, settings, run.now)?;
             (run.progress)(1);
             Ok::<_, DeliverError>(credential)
         })?;
         let work: Vec<_> = credentials.iter().zip(batch).collect();
         let records: Vec<_> = work
             .iter()
-            .map(|(credential, target)| (&credential.issued, Some(target.place)))
+            .map(|(credential, target)| (&credential.issued, target.place))
             .collect();
-        self.ledger.record(Some(run.ca.facts().serial), &records)?;
+        self.ledger.record(run.signer.id, &records)?;
 
         let mut lost = Vec::new();
         let staged = stage(&work, run, result, &mut lost);
@@ -467,7 +524,7 @@ fn texts(errors: Vec<IoError>) -> impl Iterator<Item = String> {
 
 /// What is the same for every folder of a delivery.
 struct Run<'a> {
-    ca: &'a Ca,
+    signer: &'a Signer,
     trust: &'a Trust,
     shelf: &'a Shelf,
     on_failure: OnFailure,
@@ -545,18 +602,43 @@ impl Target<'_> {
     }
 }
 
+/// Has `servers` take up the generation that has just been published, and removes the oldest ones. If one does not,
+/// the generation before is live again.
+fn settle(
+    installation: &Installation,
+    generations: (Option<u32>, u32),
+    servers: &mut dyn Servers,
+) -> Result<Live, DeliverError> {
+    let taken_up = servers.take_up(installation).map_err(|why| {
+        let after = put_back(installation, generations, servers);
+        let path = installation.path().to_owned();
+        DeliverError::PutBack { path, why, after }
+    })?;
+    let left = match installation.prune(KEPT_GENERATIONS) {
+        Ok(pruned) => texts(pruned.left).collect(),
+        Err(error) => vec![error.to_string()],
+    };
+    Ok(Live {
+        generation: Some(generations.1),
+        taken_up,
+        left,
+    })
+}
+
 /// A key and a certificate for `place`. Nobody has seen them yet.
 fn make(
     place: &Place,
-    ca: &Ca,
+    signer: &Signer,
     settings: &Settings,
-    trust: &Trust,
     now: OffsetDateTime,
 ) -> Result<Credential, AuthorityError> {
     let key = PrivateKey::generate(place.algorithm)?;
     let days: Days = place.days.unwrap_or(settings.leaf);
-    let issued = ca.issue_leaf(&place.holder, &key, &settings.organization, now, days)?;
-    Ok(Credential::new(issued, key.to_pem()?, trust))
+    let organization = &settings.organization;
+    let issued = signer
+        .ca
+        .issue_leaf(&place.holder, &key, organization, now, days)?;
+    Ok(Credential::new(issued, key.to_pem()?, &signer.chain))
 }
 
 fn check_text(path: &Path) -> Result<(), DeliverError> {

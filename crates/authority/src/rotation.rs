@@ -4,47 +4,35 @@
 //! it is put there, so a run that was killed between the two has left an older one: such a place
 //! is renewed, and the ledger is right again.
 
+mod look;
+mod policy;
+
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pgpki_core::due::Within;
-use pgpki_core::issue::{CaFacts, Holder, IssueError, Issued};
+use pgpki_core::issue::Issued;
 use pgpki_core::profile::Profile;
 use pgpki_core::serial::Serial;
-use pgpki_core::validity::Validity;
-use pgpki_fs::{
-    FolderState, Installation, InstallationError, ReadError, Shelf, ShelfError, Swept, WalkError,
-};
+use pgpki_fs::{Installation, Shelf};
 use time::OffsetDateTime;
 
+pub(crate) use self::look::MAX_FILE;
+pub use self::policy::{Plan, Request, Step, plan, succession};
 use crate::authority::{Authority, AuthorityError};
-use crate::credential::{certificate_file, file_names};
-use crate::deliver::{DeliverError, Installed, OnFailure};
-use crate::ledger::{KnownPlace, LedgerError, Place, PlaceKind};
+use crate::credential::certificate_file;
+use crate::deliver::{DeliverError, Installed, Live, OnFailure};
+use crate::ledger::{KnownPlace, Leaf, LedgerError, Place, PlaceKind};
 use crate::servers::{Servers, TakenUp, put_back};
-use crate::settings::Settings;
-
-/// More than any file of a credential takes: the CRLs are the largest.
-const MAX_FILE: u64 = 64 << 20;
-
-/// What the operator asked for.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Request<'a> {
-    /// How long before its end something is renewed.
-    pub within: Within,
-    /// Renew every leaf, due or not.
-    pub force: bool,
-    /// What opens the root key, if it is encrypted and known.
-    pub root_passphrase: Option<&'a [u8]>,
-}
+use crate::succession::SuccessionError;
 
 /// What a place holds.
 #[derive(Clone, Debug)]
 pub enum Holds {
     /// The certificate that belongs there.
     Expected,
+    /// The server's certificate that belongs there, with roots, a chain or CRLs that are out of date.
+    Stale,
     /// Another one that this authority has issued to the same holder: a run was killed on the way,
     /// or somebody has put an old one back. For an installation also anything else.
     Outdated,
@@ -65,101 +53,20 @@ pub struct Seen {
     pub holds: Holds,
 }
 
-/// What is to be done.
-#[derive(Clone, Debug, Default)]
-pub struct Plan {
-    /// The issuing CA is due.
-    pub issuing: bool,
-    /// The places that get a new credential.
-    pub renew: Vec<KnownPlace>,
-    /// Places that are due, but that the issuing CA cannot give a longer time than they have.
-    pub waiting: Vec<KnownPlace>,
-    /// Places that are due, but no longer there, or hold something else. They are left alone.
-    pub gone: Vec<Seen>,
-    /// Places that could not be looked at.
-    pub failed: Vec<(Place, Arc<DeliverError>)>,
-}
-
-/// Decides what is to be done with `places` at `now`. Pure, so that it can be tested a century at
-/// a time.
-///
-/// `root` and `issuing` are the CAs in use. A server whose certificate comes from
-/// another one is due at once, whatever its own time: its `root.crl` has no CRL of the new CA, and
-/// PostgreSQL would refuse every client that the new CA signs. Clients move over as they are due.
-pub fn plan(
-    places: Vec<Seen>,
-    root: &CaFacts,
-    issuing: &CaFacts,
-    settings: &Settings,
-    request: &Request<'_>,
-    now: OffsetDateTime,
-) -> Plan {
-    let mut plan = Plan {
-        issuing: issuing_is_due(root, issuing, settings, request, now),
-        ..Plan::default()
-    };
-    for seen in places {
-        if let Holds::Unreadable(error) = seen.holds {
-            plan.failed.push((seen.known.place, error));
-            continue;
-        }
-        let is_overdue = request.force || matches!(seen.holds, Holds::Outdated);
-        if !is_overdue && !is_due(&seen, issuing, request.within, now) {
-            continue;
-        }
-        match seen.holds {
-            // What is gone and has expired is nobody's concern any more.
-            Holds::Nothing | Holds::Foreign(_) if now > seen.known.validity.not_after => {}
-            Holds::Nothing | Holds::Foreign(_) => plan.gone.push(seen),
-            _ if is_overdue || gains(&seen.known, issuing, settings, now) => {
-                plan.renew.push(seen.known);
-            }
-            _ => plan.waiting.push(seen.known),
-        }
-    }
-    plan
-}
-
-/// Whether the issuing CA is due, and a new one would last longer: near the root's own end, it
-/// would not.
-fn issuing_is_due(
-    root: &CaFacts,
-    issuing: &CaFacts,
-    settings: &Settings,
-    request: &Request<'_>,
-    now: OffsetDateTime,
-) -> bool {
-    let (next, _) = Validity::starting(now, settings.issuing).cut_to(root.validity.not_after);
-    let gains = next.not_after > issuing.validity.not_after;
-    let is_early = now < issuing.validity.not_before;
-    request.within.is_due(issuing.validity, now) && (gains || is_early)
-}
-
-fn is_due(seen: &Seen, issuing: &CaFacts, within: Within, now: OffsetDateTime) -> bool {
-    let known = &seen.known;
-    let moved_on = known.issuer != Some(issuing.serial);
-    let is_server = matches!(known.place.holder, Holder::Server(_));
-    within.is_due(known.validity, now) || (is_server && moved_on)
-}
-
-/// Whether a new certificate would end later than the one that is there, or come from a new CA.
-/// Once the issuing CA's own end is near, renewing every day would gain nothing.
-fn gains(known: &KnownPlace, issuing: &CaFacts, settings: &Settings, now: OffsetDateTime) -> bool {
-    let days = known.place.days.unwrap_or(settings.leaf);
-    let (next, _) = Validity::starting(now, days).cut_to(issuing.validity.not_after);
-    let is_early = now < known.validity.not_before;
-    known.issuer != Some(issuing.serial) || next.not_after > known.validity.not_after || is_early
-}
-
 /// What a rotation did.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// The new issuing CA, if there is one.
-    pub issuing: Option<Issued>,
-    /// What stands in the way of renewing the issuing CA, if it is due and was not renewed.
-    pub issuing_problem: Option<IssuingProblem>,
+    /// The new CA that signs from now on, if there is one, and how it came about.
+    pub succession: Option<(Step, Issued)>,
+    /// What stands in the way of a step that is due or was asked for.
+    pub problem: Option<(Step, SuccessionProblem)>,
+    /// Certificates that nobody accepts any more, because their CA was revoked: whoever holds one must be handed a new
+    /// one.
+    pub lost: Vec<Leaf>,
     /// Installations with what was put there, and what the servers made of it.
     pub installed: Vec<(Place, Installed)>,
+    /// Places of servers that keep their credential and have other roots, another chain or other CRLs now.
+    pub refreshed: Vec<(KnownPlace, Live)>,
     /// Folders with their new certificates.
     pub handed_over: Vec<(Place, Issued)>,
     /// Installations that were not due, but whose servers served something else and have taken
@@ -167,9 +74,6 @@ pub struct Report {
     pub taken_up: Vec<(KnownPlace, TakenUp)>,
     /// Places that are due but cannot gain before the issuing CA is renewed.
     pub waiting: Vec<KnownPlace>,
-    /// Folders that are due, and would be refused: a server on this machine has no CRL of the new
-    /// issuing CA yet.
-    pub held_back: Vec<Place>,
     /// Places that are due, but no longer there, or hold something else. They were left alone.
     pub gone: Vec<Seen>,
     /// Places that could not be looked at or renewed, and why. They are as they were.
@@ -190,45 +94,33 @@ impl Report {
     }
 }
 
-/// Why the issuing CA was not renewed.
+/// Why a CA got no successor.
 #[derive(Debug)]
-pub enum IssuingProblem {
+pub enum SuccessionProblem {
     /// The root key is encrypted, and no passphrase was given.
     PassphraseNeeded,
     /// The root cannot sign: the passphrase is wrong, its files are damaged, its time is over.
-    Failed(AuthorityError),
+    Failed(SuccessionError),
 }
 
 impl Authority {
     /// What a rotation would do. Changes nothing.
     pub fn plan(&self, request: &Request<'_>, now: OffsetDateTime) -> Result<Plan, AuthorityError> {
-        self.trust(&self.issuing_ca()?, now)?;
-        let places = self.look(None)?;
-        let (root, mut issuing) = (self.root()?, self.issuing()?);
+        self.check_parts()?;
+        let places = self.look(None, now)?;
         let settings = self.settings();
-        let renews_issuing = issuing_is_due(&root, &issuing, settings, request, now);
-        if renews_issuing {
-            // Decide as if the new one were there already.
-            let validity = Validity::starting(now, settings.issuing);
-            issuing.validity = validity.cut_to(root.validity.not_after).0;
-            issuing.serial = Serial::random().map_err(IssueError::from)?;
-        }
-        let plan = plan(places, &root, &issuing, settings, request, now);
+        let step = succession(&self.hierarchy, settings, request, now);
+        // Decide as if the new CA were there already.
+        let hierarchy = match step {
+            Some(step) => self.hierarchy.after(step, settings, now),
+            None => self.hierarchy.clone(),
+        };
+        let servers = self.ledger.servers_in_use(now)?;
+        let plan = plan(places, &servers, &hierarchy, settings, request, now);
         Ok(Plan {
-            issuing: renews_issuing,
+            succession: step,
             ..plan
         })
-    }
-
-    fn decide(
-        &self,
-        places: Vec<Seen>,
-        request: &Request<'_>,
-        now: OffsetDateTime,
-    ) -> Result<Plan, AuthorityError> {
-        let (root, issuing) = (self.root()?, self.issuing()?);
-        let settings = self.settings();
-        Ok(plan(places, &root, &issuing, settings, request, now))
     }
 
     /// Renews whatever is due, and has `servers` take up what was installed. The authority is open
@@ -245,107 +137,148 @@ impl Authority {
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<Report, AuthorityError> {
         // A home that is damaged is found out today, not on the day on which something is due.
-        self.trust(&self.issuing_ca()?, now)?;
+        self.check_parts()?;
         let mut report = Report {
             swept: self.sweep_home()?,
             ..Report::default()
         };
-        let places = self.look(Some(&mut report))?;
-        self.rotate_issuing(request, now, &mut report)?;
-        let mut standing = standing(&places);
-        let plan = self.decide(places, request, now)?;
-        standing.retain(|known| !plan.renew.contains(known));
-        report.waiting = plan.waiting;
-        report.gone = plan.gone;
-        report.failed = plan.failed;
-        let issuing = self.issuing()?.serial;
-        let mut shelves: BTreeMap<PathBuf, Vec<Place>> = BTreeMap::new();
-        let mut a_server_is_behind = false;
-        // Servers first: a client's new chain is refused by a server that lacks its CA's CRL.
-        for known in plan.renew {
-            match known.place.kind {
-                PlaceKind::Installation => {
-                    let done = self.rotate_installation(known.place, servers, now, &mut report);
-                    a_server_is_behind |= !done && known.issuer != Some(issuing);
-                }
-                PlaceKind::Folder => {
-                    let shelf = known.place.path.parent().unwrap_or(Path::new("/"));
-                    shelves
-                        .entry(shelf.to_owned())
-                        .or_default()
-                        .push(known.place);
-                }
-            }
-        }
-        if a_server_is_behind {
-            let folders = std::mem::take(&mut shelves).into_values().flatten();
-            report.held_back = folders.collect();
-        }
-        for known in standing {
-            self.take_up_if_not_served(known, servers, now, &mut report)?;
-        }
-        for (shelf, places) in shelves {
-            self.rotate_folders(&shelf, places, now, progress, &mut report);
-        }
+        self.renew_early_crls(request.root_passphrase, now)?;
+        self.rotate_authorities(request, now, &mut report)?;
+        self.signer(Profile::Server, now)?;
+        self.rotate_places(request, servers, now, progress, &mut report)?;
         Ok(report)
     }
 
-    /// Whatever becomes of the issuing CA, the leaves are renewed all the same.
-    fn rotate_issuing(
+    /// Whatever becomes of the CAs, the leaves are renewed all the same.
+    fn rotate_authorities(
         &mut self,
         request: &Request<'_>,
         now: OffsetDateTime,
         report: &mut Report,
     ) -> Result<(), AuthorityError> {
-        let (root, issuing) = (self.root()?, self.issuing()?);
-        if issuing_is_due(&root, &issuing, self.settings(), request, now) {
-            match self.try_renew_issuing(request, now) {
-                Ok(issued) => report.issuing = Some(issued),
-                Err(problem) => report.issuing_problem = Some(problem),
-            }
-        } else if request.root_passphrase.is_some()
-            && let Err(error) = self.unlock_root(request.root_passphrase)
-        {
+        let Some(step) = succession(&self.hierarchy, self.settings(), request, now) else {
             // It is tried even when it is not needed: years may pass before it is.
-            report.issuing_problem = Some(IssuingProblem::Failed(error));
+            if request.root_passphrase.is_some()
+                && let Err(error) = self.try_root(request.root_passphrase)
+            {
+                let problem = SuccessionProblem::Failed(error.into());
+                report.problem = Some((Step::Issuing, problem));
+            }
+            return Ok(());
+        };
+        if step == Step::Compromised {
+            let issuing = self.hierarchy.covered(now);
+            for ca in issuing.filter(|ca| ca.profile == Profile::Issuing) {
+                report.lost.extend(self.ledger.in_use_of(ca.id, now)?);
+            }
+        }
+        match self.try_step(step, request, now) {
+            Ok(issued) => report.succession = Some((step, issued)),
+            Err(problem) => {
+                report.lost.clear();
+                report.problem = Some((step, problem));
+            }
         }
         Ok(())
     }
 
-    fn try_renew_issuing(
+    fn try_step(
         &mut self,
+        step: Step,
         request: &Request<'_>,
         now: OffsetDateTime,
-    ) -> Result<Issued, IssuingProblem> {
-        let failed = IssuingProblem::Failed;
-        if request.root_passphrase.is_none() && self.root_is_encrypted().map_err(failed)? {
-            return Err(IssuingProblem::PassphraseNeeded);
+    ) -> Result<Issued, SuccessionProblem> {
+        let failed = |error: AuthorityError| SuccessionProblem::Failed(error.into());
+        let passphrase = request.root_passphrase;
+        if passphrase.is_none() && self.root_is_encrypted().map_err(failed)? {
+            return Err(SuccessionProblem::PassphraseNeeded);
         }
-        let root = self.unlock_root(request.root_passphrase).map_err(failed)?;
-        self.renew_issuing(&root, now).map_err(failed)
+        match step {
+            Step::Issuing => self.renew_issuing(passphrase, now).map_err(failed),
+            Step::Compromised => self.replace_compromised(passphrase, now).map_err(failed),
+            Step::Root => {
+                let begun = self.begin_root(passphrase, now);
+                begun.map_err(SuccessionProblem::Failed)
+            }
+        }
     }
 
-    /// Whether it was renewed.
-    fn rotate_installation(
+    /// Renews and refreshes the places that need it.
+    pub(crate) fn rotate_places(
+        &mut self,
+        request: &Request<'_>,
+        servers: &mut dyn Servers,
+        now: OffsetDateTime,
+        progress: &(dyn Fn(usize) + Sync),
+        report: &mut Report,
+    ) -> Result<(), AuthorityError> {
+        let places = self.look(Some(&mut *report), now)?;
+        let mut standing = standing(&places);
+        let in_use = self.ledger.servers_in_use(now)?;
+        let settings = self.settings();
+        let plan = plan(places, &in_use, &self.hierarchy, settings, request, now);
+        standing.retain(|known| !plan.renew.contains(known) && !plan.refresh.contains(known));
+        report.waiting = plan.waiting;
+        report.gone = plan.gone;
+        report.failed = plan.failed;
+        let (installations, folders): (Vec<_>, Vec<_>) = plan
+            .renew
+            .into_iter()
+            .partition(|known| known.place.kind == PlaceKind::Installation);
+        for known in installations {
+            self.rotate_installation(known.place, servers, now, report);
+        }
+        for known in plan.refresh {
+            self.refresh_place(known, servers, now, report);
+        }
+        for known in standing {
+            self.take_up_if_not_served(known, servers, now, report)?;
+        }
+        // Servers first: who signs for clients depends on what they have heard of.
+        let mut shelves: BTreeMap<(bool, PathBuf), Vec<Place>> = BTreeMap::new();
+        for KnownPlace { place, .. } in folders {
+            let is_client = place.holder.profile() == Profile::Client;
+            let shelf = place.path.parent().unwrap_or(Path::new("/")).to_owned();
+            shelves.entry((is_client, shelf)).or_default().push(place);
+        }
+        for ((_, shelf), places) in shelves {
+            self.rotate_folders(&shelf, places, now, progress, report);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn rotate_installation(
         &mut self,
         place: Place,
         servers: &mut dyn Servers,
         now: OffsetDateTime,
         report: &mut Report,
-    ) -> bool {
+    ) {
         let installed = Installation::open(&place.path, place.owner)
             .map_err(DeliverError::from)
             .and_then(|installation| self.install(&place, &installation, servers, now));
         match installed {
             Ok(mut done) => {
-                report.left.append(&mut done.left);
+                report.left.append(&mut done.live.left);
                 report.installed.push((place, done));
-                true
             }
-            Err(error) => {
-                report.failed.push((place, Arc::new(error)));
-                false
+            Err(error) => report.failed.push((place, Arc::new(error))),
+        }
+    }
+
+    pub(crate) fn refresh_place(
+        &mut self,
+        known: KnownPlace,
+        servers: &mut dyn Servers,
+        now: OffsetDateTime,
+        report: &mut Report,
+    ) {
+        match self.refresh(&known, servers, now) {
+            Ok(mut live) => {
+                report.left.append(&mut live.left);
+                report.refreshed.push((known, live));
             }
+            Err(error) => report.failed.push((known.place, Arc::new(error))),
         }
     }
 
@@ -395,14 +328,13 @@ impl Authority {
         };
         let generations = installation.generations().unwrap_or_default();
         let before = generations.into_iter().rfind(|&number| number < current);
-        let certificate = before.map(|before| {
+        let certificate = before.and_then(|before| {
             let name = certificate_file(Profile::Server);
-            found(installation.read(before, name, MAX_FILE))
+            let pem = installation.read(before, name, MAX_FILE).ok().flatten()?;
+            serial_in(&pem)
         });
         Ok(match certificate {
-            Some(Found::Certificate(serial)) if self.ledger.is_valid(serial, now)? => {
-                Some((before, current))
-            }
+            Some(serial) if self.ledger.is_valid(serial, now)? => Some((before, current)),
             _ => None,
         })
     }
@@ -435,53 +367,12 @@ impl Authority {
             }
         }
     }
+}
 
-    /// Looks at every place. With a report it also sweeps up after killed runs, which only a run
-    /// that is alone may do.
-    fn look(&self, mut report: Option<&mut Report>) -> Result<Vec<Seen>, LedgerError> {
-        let mut shelf: Option<Result<Shelf, Arc<DeliverError>>> = None;
-        let mut seen = Vec::new();
-        for known in self.ledger.places()? {
-            let place = &known.place;
-            let found = match place.kind {
-                PlaceKind::Installation => in_installation(place, report.as_deref_mut()),
-                PlaceKind::Folder => {
-                    // Sorted by path, so that the folders of a shelf come one after another.
-                    let above = place.path.parent().unwrap_or(Path::new("/"));
-                    let is_open = |shelf: &Result<Shelf, _>| {
-                        shelf.as_ref().is_ok_and(|shelf| shelf.path() == above)
-                    };
-                    let shelf = match shelf.take().filter(is_open) {
-                        Some(open) => shelf.insert(open),
-                        None => shelf.insert(open_shelf(above, report.as_deref_mut())),
-                    };
-                    in_folder(shelf, place, report.as_deref_mut())
-                }
-            };
-            let holds = self.judge(&known, found)?;
-            seen.push(Seen { known, holds });
-        }
-        Ok(seen)
-    }
-
-    fn judge(&self, known: &KnownPlace, found: Found) -> Result<Holds, LedgerError> {
-        let Place { kind, holder, .. } = &known.place;
-        let name = holder.common_name().unwrap_or_default();
-        Ok(match found {
-            Found::Certificate(serial) if serial == known.serial => Holds::Expected,
-            Found::Nothing => Holds::Nothing,
-            // A server is owed its credential, whatever has become of the one before.
-            _ if *kind == PlaceKind::Installation => Holds::Outdated,
-            Found::Certificate(serial) => {
-                match self.ledger.has_issued(serial, holder.profile(), &name)? {
-                    true => Holds::Outdated,
-                    false => Holds::Foreign(None),
-                }
-            }
-            Found::SomethingElse(why) => Holds::Foreign(why),
-            Found::Unreadable(error) => Holds::Unreadable(error),
-        })
-    }
+/// The serial number of the first certificate of a PEM file.
+pub(crate) fn serial_in(pem: &[u8]) -> Option<Serial> {
+    let der = pgpki_core::first_certificate(pem)?;
+    pgpki_core::issue::serial_of(&der)
 }
 
 /// The installations that hold what belongs there.
@@ -491,114 +382,4 @@ fn standing(places: &[Seen]) -> Vec<KnownPlace> {
     };
     let standing = places.iter().filter(is_standing);
     standing.map(|seen| seen.known.clone()).collect()
-}
-
-/// What stands in a place.
-enum Found {
-    Nothing,
-    Certificate(Serial),
-    SomethingElse(Option<String>),
-    Unreadable(Arc<DeliverError>),
-}
-
-fn in_installation(place: &Place, report: Option<&mut Report>) -> Found {
-    let installation = match Installation::open(&place.path, place.owner) {
-        Ok(installation) => installation,
-        Err(InstallationError::Directory(WalkError::Missing { .. })) => return Found::Nothing,
-        // Whatever else is wrong here, the attempt to renew it is going to say so.
-        Err(_) => return Found::SomethingElse(None),
-    };
-    if let Some(report) = report {
-        report.sweep(installation.sweep());
-    }
-    let Ok(Some(current)) = installation.current() else {
-        return Found::SomethingElse(None);
-    };
-    let is_there = |name: &&str| {
-        let file = installation.read(current, name, MAX_FILE);
-        matches!(file, Ok(Some(_)))
-    };
-    if !file_names(place.holder.profile()).iter().all(is_there) {
-        return Found::SomethingElse(None);
-    }
-    let name = certificate_file(place.holder.profile());
-    found(installation.read(current, name, MAX_FILE))
-}
-
-fn open_shelf(path: &Path, report: Option<&mut Report>) -> Result<Shelf, Arc<DeliverError>> {
-    let shelf = Shelf::open(path).map_err(|error| Arc::new(error.into()))?;
-    if let Some(report) = report {
-        report.sweep(shelf.sweep());
-    }
-    Ok(shelf)
-}
-
-fn in_folder(
-    shelf: &Result<Shelf, Arc<DeliverError>>,
-    place: &Place,
-    report: Option<&mut Report>,
-) -> Found {
-    let shelf = match shelf {
-        Ok(shelf) => shelf,
-        Err(error) => match &**error {
-            DeliverError::Shelf(ShelfError::Directory(WalkError::Missing { .. })) => {
-                return Found::Nothing;
-            }
-            _ => return Found::Unreadable(error.clone()),
-        },
-    };
-    let name = place.path.file_name().unwrap_or_default();
-    match shelf.folder_state(name) {
-        Ok(FolderState::Missing) => Found::Nothing,
-        Ok(FolderState::Other(kind)) => Found::SomethingElse(Some(format!("it is {kind}"))),
-        Ok(FolderState::Folder { .. }) => {
-            if let Some(report) = report {
-                report.bring_back(shelf, place);
-            }
-            let file = certificate_file(place.holder.profile());
-            found(shelf.read(name, file, MAX_FILE))
-        }
-        Err(error) => Found::Unreadable(Arc::new(error.into())),
-    }
-}
-
-/// What killed runs have left is removed, or reported.
-impl Report {
-    fn sweep(&mut self, swept: Result<Swept, impl fmt::Display>) {
-        match swept {
-            Ok(swept) => {
-                self.swept += swept.removed;
-                let left = swept.left.iter().map(ToString::to_string);
-                self.left.extend(left);
-            }
-            Err(error) => self.left.push(error.to_string()),
-        }
-    }
-
-    /// A user's files that a killed run did not move along.
-    fn bring_back(&mut self, shelf: &Shelf, place: &Place) {
-        let name = place.path.file_name().unwrap_or_default();
-        let files = file_names(place.holder.profile());
-        match shelf.bring_back(name, files) {
-            Ok(left) => self.left.extend(left.iter().map(ToString::to_string)),
-            Err(error) => self.left.push(error.to_string()),
-        }
-    }
-}
-
-fn found(certificate_file: Result<Option<Vec<u8>>, ReadError>) -> Found {
-    let pem = match certificate_file {
-        Ok(Some(pem)) => pem,
-        Err(ReadError::Io(error)) => {
-            return Found::Unreadable(Arc::new(DeliverError::Read(error.into())));
-        }
-        Ok(None) => return Found::SomethingElse(None),
-        Err(error) => return Found::SomethingElse(Some(error.to_string())),
-    };
-    let serial =
-        pgpki_core::first_certificate(&pem).and_then(|der| pgpki_core::issue::serial_of(&der));
-    match serial {
-        Some(serial) => Found::Certificate(serial),
-        None => Found::SomethingElse(None),
-    }
 }

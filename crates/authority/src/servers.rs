@@ -1,6 +1,9 @@
 //! The servers that use an installation, as a delivery sees them: what they made of a new generation,
 //! and the way back to the one before.
 
+use std::path::{Path, PathBuf};
+
+use pgpki_core::serial::Serial;
 use pgpki_fs::Installation;
 
 /// What servers made of a new generation.
@@ -22,6 +25,47 @@ impl TakenUp {
     }
 }
 
+/// A session that came in with a client certificate, as `pg_stat_ssl` has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// The cluster's data directory.
+    pub data_directory: PathBuf,
+    /// What the cluster is called in messages.
+    pub server: String,
+    /// The server's process for it.
+    pub pid: i32,
+    /// The role.
+    pub role: String,
+    /// The serial number of its certificate; nothing if this authority cannot have issued it.
+    pub serial: Option<Serial>,
+    /// The same as PostgreSQL has it, whoever issued it: decimal.
+    pub decimal: String,
+    /// The name of the CA that signed its certificate, in PostgreSQL's form, of which it keeps the first
+    /// [`NAME_KEPT`] octets.
+    pub issuer: String,
+}
+
+/// How many octets of a name `pg_stat_ssl` keeps: NAMEDATALEN without its terminating zero.
+const NAME_KEPT: usize = 63;
+
+impl Session {
+    /// Whether its certificate was signed by a CA with this name, in PostgreSQL's form, as far as PostgreSQL tells.
+    #[must_use]
+    pub fn is_from(&self, issuer: &str) -> bool {
+        let kept = issuer.as_bytes().get(..NAME_KEPT);
+        self.issuer.as_bytes() == kept.unwrap_or(issuer.as_bytes())
+    }
+}
+
+/// Sessions with client certificates.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sessions {
+    /// Those that were found.
+    pub found: Vec<Session>,
+    /// Servers that could not be asked, and why. One that does not run has none.
+    pub unasked: Vec<String>,
+}
+
 /// Whoever has servers use what is installed, and looks whether they do.
 pub trait Servers {
     /// The installation has another live generation: has the servers that use it take it up.
@@ -36,6 +80,27 @@ pub trait Servers {
     /// # Errors
     /// One serves something else, or does not answer; the text says which and why.
     fn look(&mut self, installation: &Installation) -> Result<TakenUp, String>;
+
+    /// Comes to the servers that use the installation with a client's certificate and chain and its key, both PEM, which
+    /// they should refuse. Returns those that did.
+    ///
+    /// # Errors
+    /// One takes it; the text says which.
+    fn refuse(
+        &mut self,
+        installation: &Installation,
+        certificate: &[u8],
+        key: &[u8],
+    ) -> Result<Vec<String>, String>;
+
+    /// The sessions with client certificates on the servers that use the installation with this path.
+    fn sessions(&mut self, installation: &Path) -> Sessions;
+
+    /// Ends sessions, and returns when they have ended. One that is gone already is no error.
+    ///
+    /// # Errors
+    /// One could not be ended; the text says which and why.
+    fn end(&mut self, sessions: &[Session]) -> Result<(), String>;
 }
 
 /// Leaves the servers as they are.
@@ -49,6 +114,26 @@ impl Servers for NoServers {
 
     fn look(&mut self, installation: &Installation) -> Result<TakenUp, String> {
         self.take_up(installation)
+    }
+
+    fn refuse(
+        &mut self,
+        _installation: &Installation,
+        _certificate: &[u8],
+        _key: &[u8],
+    ) -> Result<Vec<String>, String> {
+        Ok(Vec::new())
+    }
+
+    fn sessions(&mut self, _installation: &Path) -> Sessions {
+        Sessions {
+            found: Vec::new(),
+            unasked: vec!["no server was asked".to_owned()],
+        }
+    }
+
+    fn end(&mut self, _sessions: &[Session]) -> Result<(), String> {
+        Ok(())
     }
 }
 

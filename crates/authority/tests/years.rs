@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use pgpki_authority::ledger::{Place, PlaceKind};
-use pgpki_authority::rotation::{IssuingProblem, Report, Request};
+use pgpki_authority::rotation::{Report, Request, SuccessionProblem};
 use pgpki_authority::settings::Settings;
 use pgpki_authority::{Authority, Founding, NoServers, OnFailure};
 use pgpki_core::bundle::{Bundle, ChainEnd};
@@ -174,17 +174,17 @@ fn nine_years_of_cron_without_a_gap() {
     let mut issuing_cas = 0;
     let mut renewals = 0;
     let mut now = START;
-    // The root itself ends after ten years; its successor is not this test's.
+    // The root itself is due after two thirds of its ten years.
     while now < START + Duration::days(9 * 365) {
         let report = world.rotate(None, now);
-        issuing_cas += usize::from(report.issuing.is_some());
+        issuing_cas += usize::from(report.succession.is_some());
         renewals += report.renewed().count();
         world.works(now);
         // Cron is not always there.
         now += Duration::days(if now.day().is_multiple_of(2) { 1 } else { 20 });
         world.works(now);
     }
-    // One every forty months. The third would have to be cut to the end that the second has.
+    // One every forty months; the second comes with the new root.
     assert_eq!(issuing_cas, 2);
     assert!(
         (24..40).contains(&renewals),
@@ -197,7 +197,7 @@ fn a_day_on_which_nothing_is_due_changes_nothing() {
     let world = World::new(None);
     let before = (end(&world.server()), end(&world.folder("alice")));
     let report = world.rotate(None, START + Duration::days(200));
-    assert!(report.renewed().next().is_none() && report.issuing.is_none());
+    assert!(report.renewed().next().is_none() && report.succession.is_none());
     assert_eq!(before, (end(&world.server()), end(&world.folder("alice"))));
 }
 
@@ -208,8 +208,8 @@ fn without_the_passphrase_everything_else_is_done() {
     let due = START + Duration::days(1217);
     let report = world.rotate(None, due);
     assert!(matches!(
-        report.issuing_problem,
-        Some(IssuingProblem::PassphraseNeeded)
+        report.problem,
+        Some((_, SuccessionProblem::PassphraseNeeded))
     ));
     assert_eq!(
         report.renewed().count(),
@@ -229,14 +229,14 @@ fn without_the_passphrase_everything_else_is_done() {
 
     // A wrong one is told, and keeps nothing else from being done.
     let wrong = world.rotate(Some(b"guessed"), START + Duration::days(1801));
-    let Some(IssuingProblem::Failed(error)) = wrong.issuing_problem else {
-        panic!("{:?}", wrong.issuing_problem);
+    let Some((_, SuccessionProblem::Failed(error))) = wrong.problem else {
+        panic!("{:?}", wrong.problem);
     };
     assert!(error.to_string().contains("the passphrase does not open"));
 
     let late = START + Duration::days(1802);
     let report = world.rotate(Some(PASSPHRASE), late);
-    assert!(report.issuing.is_some());
+    assert!(report.succession.is_some());
     assert_eq!(report.renewed().count(), 2);
     world.works(late);
     world.works(late + Duration::days(300));
@@ -249,7 +249,7 @@ fn a_new_issuing_ca_reaches_the_server_before_any_client() {
     // Fresh leaves, so that nothing but the CA is due.
     world.rotate(None, now - Duration::days(10));
     let report = world.rotate(None, now);
-    assert!(report.issuing.is_some());
+    assert!(report.succession.is_some());
     let renewed: Vec<_> = report.renewed().map(|place| place.kind).collect();
     assert_eq!(renewed, [PlaceKind::Installation]);
     let crls = documents(&world.dir.path().join("tls/current"))
@@ -349,7 +349,7 @@ fn cron_was_off_until_everything_had_expired() {
     let world = World::new(None);
     let now = START + Duration::days(6 * 365);
     let report = world.rotate(None, now);
-    assert!(report.issuing.is_some());
+    assert!(report.succession.is_some());
     assert_eq!(report.renewed().count(), 2);
     world.works(now);
 }
@@ -358,9 +358,10 @@ fn cron_was_off_until_everything_had_expired() {
 fn a_clock_that_was_ahead_is_mended_when_it_is_right_again() {
     let world = World::new(None);
     let ahead = START + Duration::days(1300);
-    assert!(world.rotate(None, ahead).issuing.is_some());
+    assert!(world.rotate(None, ahead).succession.is_some());
     let right = START + Duration::days(1);
-    assert!(world.rotate(None, right).issuing.is_some());
+    // The CA that has not begun yet is passed over: the one before it still counts.
+    assert!(world.rotate(None, right).succession.is_none());
     world.works(right);
     assert!(world.rotate(None, right).renewed().next().is_none());
 }

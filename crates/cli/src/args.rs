@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueHint};
+use pgpki_core::crl::Reason;
 use pgpki_core::key::KeyAlgorithm;
 use pgpki_core::validity::Days;
 
@@ -41,6 +42,8 @@ pub enum Command {
     IssueClient(IssueClient),
     /// Renew whatever is due; where nothing is, change nothing
     Rotate(Rotate),
+    /// Make a certificate stop counting now, and end the sessions that live on it
+    Revoke(Revoke),
     /// Make a cluster use what is installed, and prove that it does
     Configure(Configure),
     /// Show what has been issued, what a file or folder holds, or what a server serves
@@ -220,7 +223,10 @@ Prints nothing when nothing is due, except to a terminal.
 Examples:
   17 3 * * *  root  pgpki rotate
   pgpki rotate --dry-run --within 60d
-  pgpki rotate --root-passphrase-file /root/passphrase")]
+  pgpki rotate --root-passphrase-file /root/passphrase
+  pgpki rotate --issuing --compromised
+  pgpki rotate --root
+  pgpki rotate --root --finish --dry-run")]
 pub struct Rotate {
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -238,9 +244,61 @@ pub struct Rotate {
     /// Leave the servers as they are: neither reload them nor look what they serve
     #[arg(long)]
     pub no_reload: bool,
-    /// The root key's passphrase: needed when the issuing CA is due
+    /// The root key's passphrase: needed when the issuing CA or the root is due
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub root_passphrase_file: Option<PathBuf>,
+    /// Make a new issuing CA, due or not; the old one stays good for what it has signed
+    #[arg(long, help_heading = "CAs", conflicts_with = "root")]
+    pub issuing: bool,
+    /// The issuing key is lost or stolen: revoke every issuing CA so far, and all that they have signed
+    #[arg(
+        long,
+        help_heading = "CAs",
+        requires = "issuing",
+        conflicts_with = "within"
+    )]
+    pub compromised: bool,
+    /// Make a new root, signed by the old one as well; clients that know either go on connecting
+    #[arg(long, help_heading = "CAs")]
+    pub root: bool,
+    /// Retire the old root, unless somebody depends on it
+    #[arg(long, help_heading = "CAs", requires = "root", conflicts_with_all = ["force", "within", "undo", "root_passphrase_file"])]
+    pub finish: bool,
+    /// Go back to the old root
+    #[arg(long, help_heading = "CAs", requires = "root", conflicts_with_all = ["force", "within", "dry_run", "root_passphrase_file"])]
+    pub undo: bool,
+    /// Report as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `pgpki revoke`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+A role's every certificate that still counts is revoked; a serial number or a file names one. The new CRL is \
+installed, every server on this machine reloads and is seen to refuse the certificate where its key is at hand, and the \
+sessions that came in with it end.
+
+Examples:
+  sudo pgpki revoke alice
+  sudo pgpki revoke 7d4a0c3be1f24c7ea1b0aa5c5f6d1e42 --reason key-compromise
+  sudo pgpki revoke ./laptop/postgresql.crt")]
+pub struct Revoke {
+    /// A role, a serial number as `pgpki inspect` prints it, or a file with a certificate
+    #[arg(value_name = "ROLE|SERIAL|FILE", required = true, value_hint = ValueHint::AnyPath)]
+    pub targets: Vec<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub home: Home,
+    /// Why, for the CRL
+    #[arg(long, value_name = "REASON", value_parser = reason())]
+    pub reason: Option<Reason>,
+    /// Let the sessions run that came in with it
+    #[arg(long)]
+    pub keep_sessions: bool,
+    /// Do not reload the servers: they accept it until they do
+    #[arg(long)]
+    pub no_reload: bool,
     /// Report as JSON
     #[arg(long)]
     pub json: bool,
@@ -385,6 +443,12 @@ pub struct Doctor {
 /// The definition of the command line, for man pages and shell completions.
 pub fn command() -> clap::Command {
     Cli::command()
+}
+
+fn reason() -> impl clap::builder::TypedValueParser<Value = Reason> {
+    use clap::builder::{PossibleValuesParser, TypedValueParser};
+    let names = Reason::ALL.into_iter().map(Reason::as_str);
+    PossibleValuesParser::new(names).try_map(|name| name.parse::<Reason>())
 }
 
 fn any_algorithm() -> impl clap::builder::TypedValueParser<Value = KeyAlgorithm> {

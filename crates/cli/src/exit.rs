@@ -5,7 +5,7 @@ use std::io;
 use std::process::ExitCode;
 
 use pgpki_authority::ledger::LedgerError;
-use pgpki_authority::{AuthorityError, CaStoreError, DeliverError};
+use pgpki_authority::{AuthorityError, CaStoreError, DeliverError, SuccessionError};
 use pgpki_core::document::printable;
 use pgpki_core::issue::IssueError;
 use pgpki_core::key::KeyError;
@@ -277,6 +277,15 @@ impl From<AuthorityError> for Failure {
             AuthorityError::Settings { .. } => Self::new(Exit::BadInput, error)
                 .hint("Put that entry right with an editor; nothing was changed"),
             _ => Self::new(Exit::Failed, error),
+        }
+    }
+}
+
+impl From<SuccessionError> for Failure {
+    fn from(error: SuccessionError) -> Self {
+        match error {
+            SuccessionError::Authority(error) => error.into(),
+            _ => Self::with(Exit::Refused, &error, error.hint()),
         }
     }
 }

@@ -56,6 +56,7 @@ fn run(command: Command, clock: Clock) -> Result<Exit, Failure> {
         Command::Init(args) => commands::init::run(&args, clock),
         Command::IssueServer(args) => commands::issue_server::run(&args, clock),
         Command::IssueClient(args) => commands::issue_client::run(&args, clock),
+        Command::Revoke(args) => commands::revoke::run(&args, clock),
         Command::Rotate(args) => commands::rotate::run(&args, clock),
         Command::Configure(args) => commands::configure::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args, clock()),

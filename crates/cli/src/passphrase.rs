@@ -34,6 +34,18 @@ pub(crate) fn for_new_root(args: &NewPassphrase) -> Result<Option<Passphrase>, F
     ask_twice().map(Some)
 }
 
+/// The passphrase of the root key that there is.
+pub(crate) fn of_root() -> Result<Passphrase, Failure> {
+    if !io::stdin().is_terminal() {
+        return Err(Failure::new(
+            Exit::Usage,
+            "this needs the root key's passphrase, and there is no terminal to ask for it",
+        )
+        .hint("Give --root-passphrase-file FILE"));
+    }
+    ask("Passphrase of the root key: ")
+}
+
 fn ask_twice() -> Result<Passphrase, Failure> {
     let first = ask("Passphrase for the root key (needed again in years; keep it): ")?;
     if first.is_empty() {

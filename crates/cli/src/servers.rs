@@ -2,13 +2,14 @@
 //! reload, and asked what they serve.
 
 mod beside;
+mod sessions;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use pgpki_authority::settings::Reload;
-use pgpki_authority::{Authority, Servers, TakenUp};
+use pgpki_authority::{Authority, Servers, Session, Sessions, TakenUp};
 use pgpki_core::bundle::Bundle;
 use pgpki_core::document::Document;
 use pgpki_core::due::Within;
@@ -114,6 +115,13 @@ impl LocalServers {
                 continue;
             };
             match ask_cluster(&cluster, &postmaster, &chain) {
+                // What it serves is what it served before: with that it has also kept the old CRLs and roots.
+                Ok(proof) if !proof.kept.is_empty() => {
+                    let logged = proof.kept.join("; ");
+                    return Err(format!(
+                        "{name} has not loaded everything; it logged: {logged}"
+                    ));
+                }
                 Ok(proof) => proven.push(format!("{name} at {}", proof.endpoint)),
                 Err(error) if error.is_silence() => unasked.push(format!("{name}: {error}")),
                 Err(error) => return Err(format!("{name}: {error}")),
@@ -161,6 +169,26 @@ impl Servers for LocalServers {
             },
             |entry, chain| beside::ask(entry, chain, Duration::ZERO),
         )
+    }
+
+    fn refuse(
+        &mut self,
+        installation: &Installation,
+        certificate: &[u8],
+        key: &[u8],
+    ) -> Result<Vec<String>, String> {
+        match self.reload {
+            true => sessions::refuse(&self.users_of(installation.path()), certificate, key),
+            false => Ok(Vec::new()),
+        }
+    }
+
+    fn sessions(&mut self, installation: &Path) -> Sessions {
+        sessions::with_certificates(&self.users_of(installation))
+    }
+
+    fn end(&mut self, sessions: &[Session]) -> Result<(), String> {
+        sessions::end(sessions)
     }
 }
 

@@ -4,7 +4,8 @@ use std::fmt;
 
 use rcgen::{CertificateParams, KeyIdMethod, SanType, SerialNumber};
 use time::OffsetDateTime;
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::objects::{oid_registry, oid2abbrev, oid2sn};
+use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
 
 use crate::document::printable;
 use crate::key::{KeyError, PrivateKey};
@@ -115,9 +116,6 @@ pub enum IssueError {
     /// The certificate may not sign others.
     #[error("the certificate {0:?} is not a CA's")]
     NotACa(String),
-    /// The serial number has more than 128 bits, or is negative.
-    #[error("the serial number of the CA {0:?} is longer than 128 bits, or negative")]
-    ForeignSerial(String),
     /// Certificate and key are of different CAs.
     #[error("the private key does not belong to the certificate {0:?}")]
     KeyMismatch(String),
@@ -146,8 +144,8 @@ pub enum IssueError {
 pub struct CaFacts {
     /// The subject's common name.
     pub common_name: String,
-    /// The certificate's serial number.
-    pub serial: Serial,
+    /// The subject as `pg_stat_ssl.issuer_dn` has it for those whom this CA has signed: `/O=Example/CN=…`, in full.
+    pub subject: String,
     /// From when until when it counts.
     pub validity: Validity,
 }
@@ -160,10 +158,9 @@ impl CaFacts {
         if !parsed.is_ca() {
             return Err(IssueError::NotACa(common_name));
         }
-        let serial = Serial::from_der_integer(parsed.raw_serial());
         Ok(Self {
-            serial: serial.ok_or_else(|| IssueError::ForeignSerial(common_name.clone()))?,
             common_name,
+            subject: in_postgresql_form(parsed.subject()),
             validity: Validity {
                 not_before: parsed.validity().not_before.to_datetime(),
                 not_after: parsed.validity().not_after.to_datetime(),
@@ -254,6 +251,37 @@ impl Ca {
         )
     }
 
+    /// Signs the key of `successor`, a root that this one's organization has just made, so that whoever trusts this
+    /// root trusts it too. Its name is copied to the octet, and it ends with whichever of the two ends first.
+    pub fn cross_sign(
+        &self,
+        successor: &Ca,
+        organization: &Organization,
+        now: OffsetDateTime,
+    ) -> Result<Issued, IssueError> {
+        self.check_validity(now)?;
+        let serial = Serial::random()?;
+        let name = &successor.facts.common_name;
+        let (validity, _) = successor.facts.validity.cut_to(self.not_after());
+        let params = parameters(Profile::Cross, organization, name, serial, validity);
+        let certificate = params
+            .signed_by(successor.issuer.key(), &self.issuer)
+            .map_err(IssueError::Encoding)?;
+        let der = certificate.der().to_vec();
+        if parse(&der)?.subject().as_raw() != successor.subject {
+            return Err(IssueError::NameLost(name.clone()));
+        }
+        Ok(Issued {
+            der,
+            serial,
+            profile: Profile::Cross,
+            common_name: name.clone(),
+            hosts: Vec::new(),
+            validity,
+            cut_to_issuer: validity.not_after < successor.not_after(),
+        })
+    }
+
     /// Signs a leaf for the public half of `key`. Its end is cut to this CA's own.
     pub fn issue_leaf(
         &self,
@@ -335,13 +363,6 @@ impl Ca {
         &self.facts
     }
 
-    /// Whether the CA with the certificate `issuer`, DER, signed this one's.
-    pub fn is_signed_by(&self, issuer: &[u8]) -> Result<bool, IssueError> {
-        let (own, issuer) = (parse(&self.der)?, parse(issuer)?);
-        let same_name = own.issuer().as_raw() == issuer.subject().as_raw();
-        Ok(same_name && own.verify_signature(Some(issuer.public_key())).is_ok())
-    }
-
     /// The last second at which the CA's certificate counts.
     pub fn not_after(&self) -> OffsetDateTime {
         self.facts.validity.not_after
@@ -405,6 +426,34 @@ fn common_name_of(certificate: &X509Certificate<'_>) -> String {
         .to_owned()
 }
 
+/// A name as PostgreSQL prints it (`X509_NAME_to_cstring` in be-secure-openssl.c): in the order of the certificate, with a
+/// slash before each attribute, and RFC 2253's escapes except for what is not ASCII.
+fn in_postgresql_form(name: &X509Name<'_>) -> String {
+    let mut text = String::new();
+    for attribute in name.iter_attributes() {
+        let oid = attribute.attr_type();
+        let registry = oid_registry();
+        let short = oid2abbrev(oid, registry).or_else(|_| oid2sn(oid, registry));
+        let short = short.map_or_else(|_| oid.to_id_string(), str::to_owned);
+        text.push('/');
+        text.push_str(&short);
+        text.push('=');
+        push_escaped(&mut text, attribute.as_str().unwrap_or_default());
+    }
+    text
+}
+
+fn push_escaped(text: &mut String, value: &str) {
+    let last = value.chars().count().saturating_sub(1);
+    for (index, c) in value.chars().enumerate() {
+        let at_the_edge = (c == ' ' && (index == 0 || index == last)) || (c == '#' && index == 0);
+        if at_the_edge || matches!(c, ',' | '+' | '"' | '\\' | '<' | '>' | ';') {
+            text.push('\\');
+        }
+        text.push(c);
+    }
+}
+
 fn key_identifier_of(certificate: &X509Certificate<'_>) -> Option<Vec<u8>> {
     use x509_parser::extensions::ParsedExtension;
     certificate
@@ -418,4 +467,53 @@ fn key_identifier_of(certificate: &X509Certificate<'_>) -> Option<Vec<u8>> {
 /// The serial number of a DER certificate, if it is one that this authority could have issued.
 pub fn serial_of(der: &[u8]) -> Option<Serial> {
     Serial::from_der_integer(parse(der).ok()?.raw_serial())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::key::KeyAlgorithm;
+    use time::macros::datetime;
+
+    const NOW: OffsetDateTime = datetime!(2026-01-01 00:00 UTC);
+
+    fn root(organization: &Organization, name: &str) -> (Ca, Issued) {
+        let key = PrivateKey::generate(KeyAlgorithm::P256).unwrap();
+        Ca::new_root(key, organization, name, NOW, Days::ROOT).unwrap()
+    }
+
+    #[test]
+    fn names_in_postgresqls_form() {
+        let organization = Organization {
+            country: Some("DE".into()),
+            state: Some("Bayern".into()),
+            locality: Some("München".into()),
+            organization: Some("Example, \"Inc\"".into()),
+            organizational_unit: Some("#1 + <2>".into()),
+        };
+        let (ca, _) = root(&organization, "pki\\root");
+        assert_eq!(
+            ca.facts().subject,
+            r#"/C=DE/ST=Bayern/L=München/O=Example\, \"Inc\"/OU=\#1 \+ \<2\>/CN=pki\\root"#
+        );
+    }
+
+    #[test]
+    fn a_cross_certificate_is_the_new_roots_under_the_old_one() {
+        let organization = Organization::default();
+        let (old, _) = root(&organization, "root 1");
+        let (new, self_signed) = root(&organization, "root 2");
+        let cross = old.cross_sign(&new, &organization, NOW).unwrap();
+        let (own, cross_signed) = (parse(&self_signed.der).unwrap(), parse(&cross.der).unwrap());
+        assert_eq!(own.public_key().raw, cross_signed.public_key().raw);
+        assert_eq!(own.subject().as_raw(), cross_signed.subject().as_raw());
+        assert_eq!(key_identifier_of(&own), key_identifier_of(&cross_signed));
+        assert_eq!(cross_signed.issuer().as_raw(), old.subject());
+        assert!(cross.validity.not_after <= old.not_after());
+        let old_key = parse(old.der()).unwrap();
+        cross_signed
+            .verify_signature(Some(old_key.public_key()))
+            .unwrap();
+    }
 }

@@ -10,6 +10,9 @@ use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, 
 pub enum Profile {
     /// The self-signed certificate that clients and servers trust.
     Root,
+    /// A root's key, certified by the root before it: whoever trusts the old one then trusts what
+    /// the new one signs.
+    Cross,
     /// The CA that signs servers' and clients' certificates.
     Issuing,
     /// A server's certificate.
@@ -40,11 +43,23 @@ const LEAF_KEY_USAGE: &[KeyUsagePurpose] = &[KeyUsagePurpose::DigitalSignature];
 
 impl Profile {
     /// Every profile.
-    pub const ALL: [Self; 4] = [Self::Root, Self::Issuing, Self::Server, Self::Client];
+    pub const ALL: [Self; 5] = [
+        Self::Root,
+        Self::Cross,
+        Self::Issuing,
+        Self::Server,
+        Self::Client,
+    ];
 
     fn extensions(self) -> Extensions {
         match self {
+            // Room for a successor's cross-certificate above its issuing CA.
             Self::Root => Extensions {
+                path_length: Some(2),
+                key_usage: CA_KEY_USAGE,
+                extended_key_usage: None,
+            },
+            Self::Cross => Extensions {
                 path_length: Some(1),
                 key_usage: CA_KEY_USAGE,
                 extended_key_usage: None,
@@ -76,6 +91,7 @@ impl Profile {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Root => "root",
+            Self::Cross => "cross",
             Self::Issuing => "issuing",
             Self::Server => "server",
             Self::Client => "client",
@@ -104,7 +120,7 @@ impl fmt::Display for Profile {
 
 /// A name that is no [`Profile`].
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no profile: root, issuing, server or client")]
+#[error("{0:?} is no profile: root, cross, issuing, server or client")]
 pub struct UnknownProfile(String);
 
 impl FromStr for Profile {

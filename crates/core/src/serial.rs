@@ -62,6 +62,12 @@ impl Serial {
         &self.0
     }
 
+    /// Reads the form of `pg_stat_ssl.client_serial`; `None` where it has more than 128 bits.
+    pub fn from_decimal(text: &str) -> Option<Self> {
+        let number: u128 = text.parse().ok()?;
+        Some(Self(number.to_be_bytes()))
+    }
+
     /// The number in decimal, the form of `pg_stat_ssl.client_serial`.
     pub fn to_decimal(&self) -> String {
         u128::from_be_bytes(self.0).to_string()
@@ -118,6 +124,8 @@ mod tests {
     fn der_integers_of_every_length() {
         let short = Serial::from_der_integer(&[0x05]).unwrap();
         assert_eq!(short.to_decimal(), "5");
+        assert_eq!(Serial::from_decimal("5"), Some(short));
+        assert_eq!(Serial::from_decimal(&"9".repeat(48)), None);
         let padded = Serial::from_der_integer(&[&[0][..], &[0xff; 16]].concat()).unwrap();
         assert_eq!(padded.as_bytes(), &[0xff; 16]);
         assert_eq!(Serial::from_der_integer(&[0x7f; 17]), None);

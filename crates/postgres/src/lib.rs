@@ -20,4 +20,5 @@ pub mod hba;
 pub mod postmaster;
 pub mod probe;
 pub mod reload;
+pub mod sessions;
 pub mod sql;

@@ -10,27 +10,29 @@ use pgpki_core::validity::{Days, Validity};
 use rusqlite::{Row, params};
 use time::OffsetDateTime;
 
-use super::{Certificate, KnownPlace, Place};
+use super::{CaId, Certificate, KnownPlace, Leaf, Place};
 
 pub(super) fn insert_certificate(
     transaction: &rusqlite::Transaction<'_>,
-    issuer: Option<Serial>,
+    issuer: Option<CaId>,
     issued: &Issued,
+    handed_over: bool,
 ) -> rusqlite::Result<()> {
     transaction
         .prepare_cached(
             "INSERT INTO certificates
-             (serial, issuer, profile, common_name, hosts, not_before, not_after, der)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+             (serial, issuer, profile, common_name, hosts, not_before, not_after, handed_over, der)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?
         .execute(params![
             issued.serial.as_bytes(),
-            issuer.as_ref().map(Serial::as_bytes),
+            issuer.map(|issuer| issuer.0),
             issued.profile.as_str(),
             issued.common_name,
             lines(&issued.hosts),
             issued.validity.not_before.unix_timestamp(),
             issued.validity.not_after.unix_timestamp(),
+            handed_over,
             issued.der,
         ])?;
     Ok(())
@@ -107,7 +109,7 @@ pub(super) fn known_place(row: &Row<'_>) -> rusqlite::Result<KnownPlace> {
             },
         },
         serial: Serial::from_bytes(row.get(9)?),
-        issuer: serial(row, 10)?,
+        issuer: CaId(row.get(10)?),
         validity: validity(row, 11)?,
     })
 }
@@ -121,23 +123,32 @@ pub(super) fn listed(row: &Row<'_>) -> rusqlite::Result<Certificate> {
         hosts: hosts.lines().map(str::to_owned).collect(),
         validity: validity(row, 4)?,
         replaced: row.get(6)?,
+        revoked: row.get(7)?,
+        place: row.get::<_, Option<String>>(8)?.map(PathBuf::from),
+    })
+}
+
+pub(super) fn leaf(row: &Row<'_>) -> rusqlite::Result<Leaf> {
+    Ok(Leaf {
+        serial: Serial::from_bytes(row.get(0)?),
+        issuer: CaId(row.get(1)?),
+        profile: parsed(row, 2)?,
+        common_name: row.get(3)?,
+        validity: validity(row, 4)?,
+        revoked: row.get(6)?,
         place: row.get::<_, Option<String>>(7)?.map(PathBuf::from),
     })
 }
 
 fn validity(row: &Row<'_>, first: usize) -> rusqlite::Result<Validity> {
-    let instant =
-        |column| OffsetDateTime::from_unix_timestamp(row.get(column)?).map_err(invalid(column));
     Ok(Validity {
-        not_before: instant(first)?,
-        not_after: instant(first + 1)?,
+        not_before: instant(row, first)?,
+        not_after: instant(row, first + 1)?,
     })
 }
 
-fn serial(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Serial>> {
-    Ok(row
-        .get::<_, Option<[u8; 16]>>(column)?
-        .map(Serial::from_bytes))
+pub(super) fn instant(row: &Row<'_>, column: usize) -> rusqlite::Result<OffsetDateTime> {
+    OffsetDateTime::from_unix_timestamp(row.get(column)?).map_err(invalid(column))
 }
 
 fn hosts(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<Host>> {
@@ -159,7 +170,7 @@ where
 }
 
 /// A ledger that somebody has edited by hand.
-fn invalid<E>(column: usize) -> impl Fn(E) -> rusqlite::Error
+pub(super) fn invalid<E>(column: usize) -> impl Fn(E) -> rusqlite::Error
 where
     E: std::error::Error + Send + Sync + 'static,
 {

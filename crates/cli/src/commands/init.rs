@@ -8,6 +8,7 @@ use pgpki_authority::settings::Settings;
 use pgpki_authority::{Authority, Founding, Installed};
 use pgpki_core::issue::Holder;
 use pgpki_core::name::{Host, Organization};
+use pgpki_core::profile::Profile;
 use pgpki_fs::{Installation, PrivateDir};
 use pgpki_postgres::cluster::Cluster;
 use pgpki_postgres::configure::Change;
@@ -162,10 +163,12 @@ fn have_it_used(
             installed,
             configured,
         }),
-        Err(failure) => match installation.withdraw(installed.generation) {
-            Ok(()) => Err(failure),
-            Err(error) => Err(failure.hint(format!("{error}"))),
-        },
+        Err(failure) => {
+            match installation.withdraw(installed.live.generation.unwrap_or_default()) {
+                Ok(()) => Err(failure),
+                Err(error) => Err(failure.hint(format!("{error}"))),
+            }
+        }
     }
 }
 
@@ -219,14 +222,14 @@ fn report(plan: &Plan, made: &Made, out: &mut impl Write) -> io::Result<()> {
             Some(_) => "  key encrypted",
             None => "  key not encrypted",
         };
-        let cas = [
-            ("root", authority.root(), key),
-            ("issuing CA", authority.issuing(), ""),
-        ];
-        for (kind, ca, note) in cas {
-            let Ok(ca) = ca else { continue };
-            let until = show::date(ca.validity.not_after);
-            writeln!(out, "  {kind:<11}{}  until {until}{note}", ca.common_name)?;
+        for ca in authority.hierarchy().cas() {
+            let (kind, note) = match ca.profile {
+                Profile::Root => ("root", key),
+                _ => ("issuing CA", ""),
+            };
+            let until = show::date(ca.facts.validity.not_after);
+            let name = &ca.facts.common_name;
+            writeln!(out, "  {kind:<11}{name}  until {until}{note}")?;
         }
     }
     let until = show::date(issued.validity.not_after);
@@ -245,7 +248,7 @@ fn report(plan: &Plan, made: &Made, out: &mut impl Write) -> io::Result<()> {
     writeln!(
         out,
         "  installed  {path}/current -> g{:04}",
-        installed.generation
+        installed.live.generation.unwrap_or_default()
     )?;
     match (&plan.cluster, &made.configured) {
         (Some(configuring), Some(done)) => {

@@ -126,9 +126,9 @@ fn report(
     let path = place.path.display();
     match installed {
         Some(installed) => {
-            let generation = installed.generation;
+            let generation = installed.live.generation.unwrap_or_default();
             writeln!(out, "  installed  {path}/current -> g{generation:04}")?;
-            match &installed.taken_up.proven[..] {
+            match &installed.live.taken_up.proven[..] {
                 [] => server::configuration(&place.path, out),
                 servers => writeln!(out, "  served     {}", servers.join(", ")),
             }

@@ -6,5 +6,6 @@ pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod issue_client;
 pub(crate) mod issue_server;
+pub(crate) mod revoke;
 pub(crate) mod rotate;
 mod server;

@@ -275,6 +275,8 @@ impl CertificateFacts {
         let purposes = self.purposes.as_ref();
         match (self.is_ca, self.self_signed) {
             (true, true) => Some(Profile::Root),
+            // An issuing CA of ours has no CA below it.
+            (true, false) if self.path_length == Some(1) => Some(Profile::Cross),
             (true, false) => Some(Profile::Issuing),
             _ if purposes.is_some_and(|p| p.client && !p.server) => Some(Profile::Client),
             _ if purposes.is_some_and(|p| p.server) => Some(Profile::Server),

@@ -96,6 +96,7 @@ fn screen(
             (count.valid, "valid"),
             (count.due, "due"),
             (count.replaced, "replaced"),
+            (count.revoked, "revoked"),
             (count.expired, "expired"),
         ];
         let parts: Vec<String> = parts
@@ -162,9 +163,11 @@ fn names(certificate: &Certificate) -> String {
 }
 
 fn status(certificate: &Certificate, phase: Phase) -> &'static str {
-    match (certificate.replaced, phase) {
-        (true, Phase::Valid | Phase::Due | Phase::NotYetValid) => "replaced",
-        (_, phase) => show::phase(phase),
+    match (certificate.revoked, certificate.replaced, phase) {
+        (.., Phase::Expired) => show::phase(phase),
+        (true, ..) => "revoked",
+        (_, true, _) => "replaced",
+        (..) => show::phase(phase),
     }
 }
 
@@ -241,7 +244,11 @@ fn findings(urgent: &[Certificate], counts: &[Count], now: OffsetDateTime) -> Ve
 
 fn what_to_do(profile: Profile) -> &'static str {
     match profile {
-        Profile::Root => "The root must be replaced, and every client told of the new one.",
+        Profile::Root => {
+            "pgpki rotate --root-passphrase-file FILE begins with a new root; nobody has to be told \
+             before the old one ends."
+        }
+        Profile::Cross => "It ends with the old root, and is not needed after that.",
         Profile::Issuing => "pgpki rotate --root-passphrase-file FILE renews the issuing CA.",
         Profile::Server => "pgpki rotate renews it where it is installed.",
         Profile::Client => {
@@ -290,6 +297,7 @@ struct CountJson {
     valid: u64,
     due: u64,
     replaced: u64,
+    revoked: u64,
     expired: u64,
 }
 
@@ -311,6 +319,7 @@ fn report(
             valid: count.valid,
             due: count.due,
             replaced: count.replaced,
+            revoked: count.revoked,
             expired: count.expired,
         })
         .collect();

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::path::Path;
 
+use pgpki_authority::ledger::CaState;
 use pgpki_authority::{Authority, AuthorityError};
 use pgpki_core::document::{Document, Encoding, Item, printable};
 use pgpki_fs::{PrivateError, WalkError};
@@ -79,7 +80,10 @@ fn authority(args: &Inspect) -> Option<Store> {
             | AuthorityError::NotAHome { .. } => Failure::new(Exit::Done, ""),
             error => error.into(),
         })?;
-        Ok(certificates(&authority.certificates()?))
+        let cas = authority.hierarchy().cas();
+        let active = cas.filter(|ca| ca.state == CaState::Active);
+        let active: Vec<Vec<u8>> = active.map(|ca| ca.certificate.clone()).collect();
+        Ok(certificates(&active))
     };
     match read_all() {
         Ok(document) => Some(Store {

@@ -1,0 +1,177 @@
+//! The CAs of an authority and what follows from them: whom a client or server has to trust, who
+//! signs, which chain goes with a leaf, whose CRLs are needed. Pure.
+//!
+//! There is one active root, or two while a new one takes over: the newer signs, both are trusted,
+//! and the older has signed the newer one's key. So a server's chain closes for a client that knows
+//! only one of them, whichever that is (RFC 4210 section 4.4 has the same for its "NewWithOld").
+
+use pgpki_core::issue::CaFacts;
+use pgpki_core::profile::Profile;
+use pgpki_core::validity::Validity;
+use time::OffsetDateTime;
+
+use crate::ledger::{CaId, CaState, KnownCa};
+use crate::rotation::Step;
+use crate::settings::Settings;
+
+/// Every CA that the ledger knows.
+#[derive(Clone, Debug)]
+pub struct Hierarchy {
+    cas: Vec<KnownCa>,
+}
+
+impl Hierarchy {
+    /// From the ledger's CAs, in the order in which they were made.
+    #[must_use]
+    pub fn new(cas: Vec<KnownCa>) -> Self {
+        Self { cas }
+    }
+
+    /// Every CA, in the order in which they were made; those that came to nothing as well.
+    pub fn cas(&self) -> impl DoubleEndedIterator<Item = &KnownCa> {
+        self.cas.iter()
+    }
+
+    /// A CA by its number.
+    #[must_use]
+    pub fn ca(&self, id: CaId) -> Option<&KnownCa> {
+        self.cas.iter().find(|ca| ca.id == id)
+    }
+
+    /// The roots that are to be trusted at `now`, the newest first.
+    pub fn roots(&self, now: OffsetDateTime) -> impl Iterator<Item = &KnownCa> {
+        self.active(Profile::Root)
+            .filter(move |ca| counts(ca.facts.validity, now))
+    }
+
+    /// The newest active root, whether it counts or not.
+    #[must_use]
+    pub fn newest_root(&self) -> Option<&KnownCa> {
+        self.active(Profile::Root).next()
+    }
+
+    /// The issuing CAs that may sign at `now`, the newest first.
+    pub fn signers(&self, now: OffsetDateTime) -> impl Iterator<Item = &KnownCa> {
+        self.active(Profile::Issuing).filter(move |ca| {
+            let trusted = |parent| self.roots(now).any(|root| root.id == parent);
+            counts(ca.facts.validity, now) && ca.parent.is_some_and(trusted)
+        })
+    }
+
+    /// Who signs for servers at `now`: the newest. Without one that counts, the newest active one,
+    /// whose own error then says why it cannot sign.
+    #[must_use]
+    pub fn server_signer(&self, now: OffsetDateTime) -> Option<&KnownCa> {
+        let newest = || self.active(Profile::Issuing).next();
+        self.signers(now).next().or_else(newest)
+    }
+
+    /// Who signs for clients at `now`: the newest that every server in use has heard of.
+    ///
+    /// PostgreSQL checks a CRL of every CA in a client's chain, and a server that has none of the
+    /// newest CA refuses its clients. `oldest` is the oldest CA that has signed the certificate of a
+    /// server in use: its files are of the same time, and have the CRLs of the CAs up to it.
+    #[must_use]
+    pub fn client_signer(&self, oldest: Option<CaId>, now: OffsetDateTime) -> Option<&KnownCa> {
+        let is_known = |ca: &&KnownCa| oldest.is_none_or(|oldest| ca.id <= oldest);
+        let newest = || self.server_signer(now);
+        self.signers(now).find(is_known).or_else(newest)
+    }
+
+    /// The certificates that follow a leaf of this issuing CA, DER: its own, and the one that ties
+    /// its root to the root before it.
+    #[must_use]
+    pub fn chain(&self, issuer: CaId, now: OffsetDateTime) -> Vec<&[u8]> {
+        let Some(issuer) = self.ca(issuer) else {
+            return Vec::new();
+        };
+        let root = issuer.parent.and_then(|parent| self.ca(parent));
+        let cross = root.and_then(|root| root.cross.as_ref()).filter(|cross| {
+            let trusted = self.roots(now).any(|root| root.id == cross.parent);
+            trusted && counts(cross.validity, now)
+        });
+        let own = std::iter::once(&issuer.certificate);
+        let chain = own.chain(cross.map(|cross| &cross.certificate));
+        chain.map(Vec::as_slice).collect()
+    }
+
+    /// The CAs whose CRLs a server needs at `now`: all that count, and whose chain leads to a root
+    /// that is trusted.
+    pub fn covered(&self, now: OffsetDateTime) -> impl Iterator<Item = &KnownCa> {
+        self.cas.iter().filter(move |ca| {
+            ca.state != CaState::Pending && counts(ca.facts.validity, now) && self.leads_up(ca, now)
+        })
+    }
+
+    /// The CAs as they would be after a step at `now`, for whoever wants to know what would follow from it.
+    pub(crate) fn after(&self, step: Step, settings: &Settings, now: OffsetDateTime) -> Self {
+        let mut after = self.clone();
+        if step == Step::Compromised {
+            let issuing = |ca: &&mut KnownCa| ca.profile == Profile::Issuing;
+            for ca in after.cas.iter_mut().filter(issuing) {
+                ca.state = CaState::Revoked;
+            }
+        }
+        let root = match step {
+            Step::Root => Some(after.imagine(None, Validity::starting(now, settings.root))),
+            _ => self.roots(now).next().map(|root| root.id),
+        };
+        if let Some(root) = root.and_then(|root| after.ca(root)) {
+            let (id, end) = (root.id, root.facts.validity.not_after);
+            after.imagine(
+                Some(id),
+                Validity::starting(now, settings.issuing).cut_to(end).0,
+            );
+        }
+        after
+    }
+
+    fn imagine(&mut self, parent: Option<CaId>, validity: Validity) -> CaId {
+        let id = CaId::after(self.cas.last().map(|ca| ca.id));
+        self.cas.push(KnownCa {
+            id,
+            profile: match parent {
+                Some(_) => Profile::Issuing,
+                None => Profile::Root,
+            },
+            state: CaState::Active,
+            parent,
+            certificate: Vec::new(),
+            facts: CaFacts {
+                common_name: String::new(),
+                subject: String::new(),
+                validity,
+            },
+            cross: None,
+            crl_number: 0,
+            crl_from: validity.not_before,
+        });
+        id
+    }
+
+    /// The root that a CA is under, which is itself for a root.
+    #[must_use]
+    pub fn root_of(&self, id: CaId) -> Option<CaId> {
+        let ca = self.ca(id)?;
+        Some(ca.parent.unwrap_or(ca.id))
+    }
+
+    fn leads_up(&self, ca: &KnownCa, now: OffsetDateTime) -> bool {
+        let trusted = |id| self.roots(now).any(|root| root.id == id);
+        let root = ca.parent.map_or(Some(ca), |parent| self.ca(parent));
+        let crossed = |root: &KnownCa| {
+            let cross = root.cross.as_ref();
+            cross.is_some_and(|cross| trusted(cross.parent) && counts(cross.validity, now))
+        };
+        root.is_some_and(|root| trusted(root.id) || crossed(root))
+    }
+
+    fn active(&self, profile: Profile) -> impl Iterator<Item = &KnownCa> {
+        let newest_first = self.cas.iter().rev();
+        newest_first.filter(move |ca| ca.profile == profile && ca.state == CaState::Active)
+    }
+}
+
+fn counts(validity: Validity, now: OffsetDateTime) -> bool {
+    (validity.not_before..=validity.not_after).contains(&now)
+}

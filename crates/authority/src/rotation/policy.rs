@@ -1,0 +1,184 @@
+//! What is due, decided by a pure function of the ledger's records, the settings and the time, so that it can be
+//! tested a century at a time. `docs/rotation.md` has the same as a table.
+
+use std::sync::Arc;
+
+use pgpki_core::due::Within;
+use pgpki_core::issue::Holder;
+use pgpki_core::profile::Profile;
+use pgpki_core::serial::Serial;
+use pgpki_core::validity::Validity;
+use time::OffsetDateTime;
+
+use super::{Holds, Seen};
+use crate::deliver::DeliverError;
+use crate::hierarchy::Hierarchy;
+use crate::ledger::{CaId, CaState, KnownCa, KnownPlace, Place, PlaceKind};
+use crate::settings::Settings;
+
+/// What the operator asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Request<'a> {
+    /// How long before its end something is renewed; the root always when a third of its time is left.
+    pub within: Within,
+    /// Renew every leaf, due or not.
+    pub force: bool,
+    /// Which CA gets a successor, if not only those that are due.
+    pub succession: Option<Step>,
+    /// What opens the root key, if it is encrypted and known.
+    pub root_passphrase: Option<&'a [u8]>,
+}
+
+/// A step from one CA to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A new issuing CA beside the old one.
+    Issuing,
+    /// A new issuing CA in place of all others, which are revoked.
+    Compromised,
+    /// A new root, certified by the old one, with an issuing CA of its own.
+    Root,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// The CA that gets a successor first.
+    pub succession: Option<Step>,
+    /// The places that get a new credential.
+    pub renew: Vec<KnownPlace>,
+    /// Places of servers whose credential stays, and whose roots, chain or CRLs are out of date.
+    pub refresh: Vec<KnownPlace>,
+    /// Places that are due, but that the issuing CA cannot give a longer time than they have.
+    pub waiting: Vec<KnownPlace>,
+    /// Places that are due, but no longer there, or hold something else. They are left alone.
+    pub gone: Vec<Seen>,
+    /// Places that could not be looked at.
+    pub failed: Vec<(Place, Arc<DeliverError>)>,
+}
+
+/// Which CA gets a successor at `now`: the one that was asked for, or the one that is due.
+///
+/// A root that is due comes before its issuing CA, because the new root has one of its own. A second new root does not
+/// begin before the first has taken over.
+#[must_use]
+pub fn succession(
+    hierarchy: &Hierarchy,
+    settings: &Settings,
+    request: &Request<'_>,
+    now: OffsetDateTime,
+) -> Option<Step> {
+    if request.succession.is_some() {
+        return request.succession;
+    }
+    let mut roots = hierarchy.roots(now);
+    let root = roots.next()?;
+    let is_alone = roots.next().is_none();
+    let next_root = Validity::starting(now, settings.root);
+    if is_alone && replaces(root.facts.validity, next_root, Within::Third, now) {
+        return Some(Step::Root);
+    }
+    let (next, _) = Validity::starting(now, settings.issuing).cut_to(root.facts.validity.not_after);
+    let is_due = match hierarchy.signers(now).next() {
+        Some(issuing) => replaces(issuing.facts.validity, next, request.within, now),
+        None => true,
+    };
+    is_due.then_some(Step::Issuing)
+}
+
+/// Whether something is due, and what would replace it ends later. Near the end of its issuer nothing does, and
+/// renewing it every day would only wear the disk out.
+fn replaces(present: Validity, next: Validity, within: Within, now: OffsetDateTime) -> bool {
+    within.is_due(present, now) && next.not_after > present.not_after
+}
+
+/// Decides what is to be done with `places` at `now`, when whatever [`succession`] says has been done.
+///
+/// `servers` are the certificates of servers in use, and who signed them. A server whose certificate comes from another
+/// CA than the one that signs now is due at once, whatever its own time: its files have no CRL of the new CA, and
+/// PostgreSQL would refuse every client that the new CA signs. Clients move over as they are due.
+#[must_use]
+pub fn plan(
+    places: Vec<Seen>,
+    servers: &[(Serial, CaId)],
+    hierarchy: &Hierarchy,
+    settings: &Settings,
+    request: &Request<'_>,
+    now: OffsetDateTime,
+) -> Plan {
+    let mut plan = Plan::default();
+    let (of_servers, of_clients): (Vec<Seen>, Vec<Seen>) = places
+        .into_iter()
+        .partition(|seen| seen.known.place.holder.profile() == Profile::Server);
+    let judge = |signer| Judge {
+        signer,
+        hierarchy,
+        settings,
+        request,
+        now,
+    };
+    if let Some(signer) = hierarchy.server_signer(now) {
+        judge(signer).sort(of_servers, &mut plan);
+    }
+    let is_renewed = |serial: &Serial| {
+        let mut renewed = plan.renew.iter();
+        renewed.any(|it| it.serial == *serial && it.place.kind == PlaceKind::Installation)
+    };
+    let servers = servers.iter().filter(|(serial, _)| !is_renewed(serial));
+    let oldest = servers.map(|(_, issuer)| *issuer).min();
+    if let Some(signer) = hierarchy.client_signer(oldest, now) {
+        judge(signer).sort(of_clients, &mut plan);
+    }
+    plan
+}
+
+/// What is the same for every place of one profile.
+struct Judge<'a> {
+    signer: &'a KnownCa,
+    hierarchy: &'a Hierarchy,
+    settings: &'a Settings,
+    request: &'a Request<'a>,
+    now: OffsetDateTime,
+}
+
+impl Judge<'_> {
+    fn sort(&self, places: Vec<Seen>, plan: &mut Plan) {
+        for seen in places {
+            if let Holds::Unreadable(error) = seen.holds {
+                plan.failed.push((seen.known.place, error));
+                continue;
+            }
+            let is_overdue = self.request.force || matches!(seen.holds, Holds::Outdated);
+            if !is_overdue && !self.is_due(&seen.known) {
+                if matches!(seen.holds, Holds::Stale) {
+                    plan.refresh.push(seen.known);
+                }
+                continue;
+            }
+            match seen.holds {
+                // What is gone and has expired is nobody's concern any more.
+                Holds::Nothing | Holds::Foreign(_) if self.now > seen.known.validity.not_after => {}
+                Holds::Nothing | Holds::Foreign(_) => plan.gone.push(seen),
+                _ if is_overdue || self.gains(&seen.known) => plan.renew.push(seen.known),
+                _ => plan.waiting.push(seen.known),
+            }
+        }
+    }
+
+    fn is_due(&self, known: &KnownPlace) -> bool {
+        let is_server = matches!(known.place.holder, Holder::Server(_));
+        let moved_on = known.issuer != self.signer.id;
+        let issuer = self.hierarchy.ca(known.issuer);
+        let is_orphan = issuer.is_none_or(|ca| ca.state != CaState::Active);
+        self.request.within.is_due(known.validity, self.now) || (is_server && moved_on) || is_orphan
+    }
+
+    /// Whether a new certificate would end later than the one that is there, or come from another CA.
+    fn gains(&self, known: &KnownPlace) -> bool {
+        let days = known.place.days.unwrap_or(self.settings.leaf);
+        let end = self.signer.facts.validity.not_after;
+        let (next, _) = Validity::starting(self.now, days).cut_to(end);
+        let is_early = self.now < known.validity.not_before;
+        known.issuer != self.signer.id || next.not_after > known.validity.not_after || is_early
+    }
+}

@@ -1,0 +1,35 @@
+//! `pgpki revoke`: a certificate stops counting now, on every server that can be reached.
+
+mod report;
+mod target;
+
+use pgpki_authority::ledger::Leaf;
+
+use self::report::Outcome;
+use crate::Clock;
+use crate::args::Revoke;
+use crate::exit::{Exit, Failure};
+use crate::json;
+use crate::servers::LocalServers;
+
+pub(crate) fn run(args: &Revoke, clock: Clock) -> Result<Exit, Failure> {
+    let mut authority = args.home.open_alone()?;
+    let now = clock();
+    let mut leaves: Vec<Leaf> = Vec::new();
+    for target in &args.targets {
+        for leaf in target::find(target, &authority, now)? {
+            if !leaves.iter().any(|known| known.serial == leaf.serial) {
+                leaves.push(leaf);
+            }
+        }
+    }
+    let mut servers = LocalServers::new(!args.no_reload, &authority, now)?;
+    let done = authority.revoke(leaves, args.reason, args.keep_sessions, &mut servers, now)?;
+    authority.remember_clusters(servers.users())?;
+    let outcome = Outcome::of(&done);
+    match args.json {
+        true => json::report(&outcome)?,
+        false => report::print(&outcome, &mut anstream::stdout().lock())?,
+    }
+    Ok(outcome.exit())
+}

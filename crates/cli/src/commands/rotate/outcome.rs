@@ -1,0 +1,381 @@
+//! What a rotation did, as it is told: the report of `--json`, and the exit status.
+
+use std::sync::Arc;
+
+use pgpki_authority::ledger::{KnownCa, KnownPlace, Leaf, Place};
+use pgpki_authority::rotation::{Holds, Plan, Report, Seen, Step, SuccessionProblem};
+use pgpki_authority::{Authority, DeliverError, Installed, Live, SuccessionError, TakenUp};
+use pgpki_core::issue::Issued;
+use pgpki_core::profile::Profile;
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use crate::exit::Exit;
+use crate::show;
+
+/// A certificate of the ledger, in a report about what became of it.
+#[derive(Serialize)]
+pub(crate) struct LeafLine {
+    pub(crate) serial: String,
+    pub(crate) profile: &'static str,
+    pub(crate) name: String,
+    pub(crate) not_after: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) place: Option<String>,
+}
+
+impl LeafLine {
+    pub(crate) fn of(leaf: &Leaf) -> Self {
+        let place = leaf.place.as_ref();
+        Self {
+            serial: leaf.serial.to_string(),
+            profile: leaf.profile.as_str(),
+            name: leaf.common_name.clone(),
+            not_after: show::rfc3339(leaf.validity.not_after),
+            place: place.map(|place| place.to_string_lossy().into_owned()),
+        }
+    }
+}
+
+/// What happened to one place, or would.
+#[derive(Serialize)]
+pub(super) struct Line {
+    /// `renewed`, `refreshed`, `taken-up`, `would-renew`, `would-refresh`, `waiting`, `moved-away`, `changed`,
+    /// `put-back`, `failed`.
+    pub(super) outcome: &'static str,
+    pub(super) path: String,
+    pub(super) kind: &'static str,
+    pub(super) profile: &'static str,
+    pub(super) name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) serial: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) not_after: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) generation: Option<u32>,
+    /// The servers that were seen to serve it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) proven: Vec<String>,
+    /// Why no server was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) not_proven: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) cut_to_issuer: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) hint: Option<String>,
+}
+
+/// The report of `rotate --json`, as `docs/json.md` has it.
+#[derive(Serialize)]
+pub(super) struct Outcome {
+    pub(super) version: u32,
+    pub(super) dry_run: bool,
+    /// `not-due`, `renewed`, `would-renew`, `passphrase-needed`, `failed`.
+    pub(super) root: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) root_reason: Option<String>,
+    pub(super) root_not_after: String,
+    /// The same; and `replaced`, `would-replace` where the one before was revoked.
+    pub(super) issuing_ca: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) issuing_ca_reason: Option<String>,
+    pub(super) issuing_ca_not_after: String,
+    pub(super) places: Vec<Line>,
+    /// Whose certificates nobody accepts any more, because their CA was revoked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) lost: Vec<Lost>,
+    /// Leftovers of killed runs that were removed.
+    pub(super) swept: usize,
+    /// What could not be removed or moved, and why.
+    pub(super) left: Vec<String>,
+    /// Why a delivery ended early, or may not survive a power cut.
+    pub(super) stopped: Vec<String>,
+    /// Whether the passphrase that was given does not open the root key.
+    #[serde(skip)]
+    pub(super) is_wrong_passphrase: bool,
+    /// Whether what was asked for stands against what is under way.
+    #[serde(skip)]
+    pub(super) is_refused: bool,
+}
+
+/// A holder who must be handed a new certificate.
+#[derive(Serialize)]
+pub(super) struct Lost {
+    pub(super) profile: &'static str,
+    pub(super) name: String,
+    /// The folders that have new ones; none where it is not known where the old ones went.
+    pub(super) renewed: Vec<String>,
+}
+
+impl Lost {
+    /// Each holder once, except for servers whose installation on this machine has a new one already.
+    fn of(report: &Report) -> Vec<Self> {
+        let mut holders: Vec<(Profile, &str)> = Vec::new();
+        for leaf in &report.lost {
+            let installed =
+                |(place, _): &(Place, Installed)| leaf.place.as_ref() == Some(&place.path);
+            let holder = (leaf.profile, &*leaf.common_name);
+            if !report.installed.iter().any(installed) && !holders.contains(&holder) {
+                holders.push(holder);
+            }
+        }
+        let holders = holders.into_iter();
+        holders
+            .map(|(profile, name)| {
+                let is_his = |(place, issued): &&(Place, Issued)| {
+                    place.holder.profile() == profile && issued.common_name == name
+                };
+                let renewed = report.handed_over.iter().filter(is_his);
+                Self {
+                    profile: profile.as_str(),
+                    name: name.to_owned(),
+                    renewed: renewed
+                        .map(|(place, _)| place.path.to_string_lossy().into_owned())
+                        .collect(),
+                }
+            })
+            .collect()
+    }
+}
+
+impl Outcome {
+    pub(super) fn of(report: &Report, authority: &Authority, now: OffsetDateTime) -> Self {
+        let installed = report.installed.iter().map(Line::installed);
+        let handed_over = report.handed_over.iter();
+        let renewed =
+            installed.chain(handed_over.map(|(place, issued)| Line::renewed(place, issued)));
+        let waiting = report.waiting.iter();
+        let places = renewed
+            .chain(report.refreshed.iter().map(Line::refreshed))
+            .chain(report.taken_up.iter().map(Line::taken_up))
+            .chain(waiting.map(|known| Line::known("waiting", known)))
+            .chain(report.gone.iter().map(Line::gone))
+            .chain(report.failed.iter().map(Line::failed));
+        let step = report.succession.as_ref().map(|(step, _)| *step);
+        let mut outcome = Self {
+            places: places.collect(),
+            lost: Lost::of(report),
+            swept: report.swept,
+            left: report.left.clone(),
+            stopped: report.stopped.iter().map(ToString::to_string).collect(),
+            is_wrong_passphrase: is_wrong_passphrase(report),
+            is_refused: matches!(
+                report.problem,
+                Some((
+                    _,
+                    SuccessionProblem::Failed(SuccessionError::Underway { .. })
+                ))
+            ),
+            ..Self::nothing(authority, now)
+        };
+        outcome.step(step, ["renewed", "replaced"]);
+        if let Some((step, problem)) = &report.problem {
+            let (what, reason) = match problem {
+                SuccessionProblem::PassphraseNeeded => ("passphrase-needed", None),
+                SuccessionProblem::Failed(error) => {
+                    let hint = error.hint().map(|hint| format!(". {hint}"));
+                    (
+                        "failed",
+                        Some(format!("{error}{}", hint.unwrap_or_default())),
+                    )
+                }
+            };
+            match step {
+                Step::Root => (outcome.root, outcome.root_reason) = (what, reason),
+                _ => (outcome.issuing_ca, outcome.issuing_ca_reason) = (what, reason),
+            }
+        }
+        outcome
+    }
+
+    pub(super) fn of_plan(plan: &Plan, authority: &Authority, now: OffsetDateTime) -> Self {
+        let lines = |outcome, places: &[KnownPlace]| -> Vec<Line> {
+            let lines = places.iter().map(|known| Line::known(outcome, known));
+            lines.collect()
+        };
+        let places = lines("would-renew", &plan.renew).into_iter();
+        let places = places
+            .chain(lines("would-refresh", &plan.refresh))
+            .chain(lines("waiting", &plan.waiting))
+            .chain(plan.gone.iter().map(Line::gone))
+            .chain(plan.failed.iter().map(Line::failed));
+        let mut outcome = Self {
+            dry_run: true,
+            places: places.collect(),
+            ..Self::nothing(authority, now)
+        };
+        outcome.step(plan.succession, ["would-renew", "would-replace"]);
+        outcome
+    }
+
+    fn step(&mut self, step: Option<Step>, [renewed, replaced]: [&'static str; 2]) {
+        match step {
+            None => {}
+            Some(Step::Issuing) => self.issuing_ca = renewed,
+            Some(Step::Compromised) => self.issuing_ca = replaced,
+            Some(Step::Root) => (self.root, self.issuing_ca) = (renewed, renewed),
+        }
+    }
+
+    fn nothing(authority: &Authority, now: OffsetDateTime) -> Self {
+        let hierarchy = authority.hierarchy();
+        let root = hierarchy.roots(now).next().or(hierarchy.newest_root());
+        let issuing = hierarchy.server_signer(now);
+        let end = |ca: Option<&KnownCa>| {
+            ca.map_or_else(String::new, |ca| show::rfc3339(ca.facts.validity.not_after))
+        };
+        Self {
+            version: 1,
+            dry_run: false,
+            root: "not-due",
+            root_reason: None,
+            root_not_after: end(root),
+            issuing_ca: "not-due",
+            issuing_ca_reason: None,
+            issuing_ca_not_after: end(issuing),
+            places: Vec::new(),
+            lost: Vec::new(),
+            swept: 0,
+            left: Vec::new(),
+            stopped: Vec::new(),
+            is_wrong_passphrase: false,
+            is_refused: false,
+        }
+    }
+
+    /// 4 and 5 say that nothing has changed: where something was renewed, what is left to do is
+    /// due. A folder that was moved away, or changed, is as somebody wanted it.
+    pub(super) fn exit(&self) -> Exit {
+        let is = |outcome| self.places.iter().any(|line| line.outcome == outcome);
+        let ca_is = |outcome| [self.root, self.issuing_ca].contains(&outcome);
+        let something_done = ["renewed", "refreshed", "taken-up"].into_iter().any(is)
+            || ca_is("renewed")
+            || ca_is("replaced");
+        let failed = is("failed") || ca_is("failed") || !self.stopped.is_empty();
+        let unfinished = is("waiting") || ca_is("passphrase-needed") || !self.lost.is_empty();
+        match (failed, something_done) {
+            _ if is("put-back") => Exit::PutBack,
+            (true, false) if self.is_wrong_passphrase && !is("failed") => Exit::BadInput,
+            (true, false) if self.is_refused && !is("failed") => Exit::Refused,
+            (true, false) => Exit::Failed,
+            (true, true) => Exit::Findings,
+            (false, _) if unfinished => Exit::Findings,
+            (false, _) => Exit::Done,
+        }
+    }
+
+    pub(super) fn is_quiet(&self) -> bool {
+        [self.root, self.issuing_ca] == ["not-due"; 2]
+            && self.places.is_empty()
+            && self.swept == 0
+            && self.left.is_empty()
+            && self.stopped.is_empty()
+    }
+}
+
+impl Line {
+    fn new(outcome: &'static str, place: &Place) -> Self {
+        Self {
+            outcome,
+            path: place.path.to_string_lossy().into_owned(),
+            kind: place.kind.as_str(),
+            profile: place.holder.profile().as_str(),
+            name: show::holder(&place.holder),
+            serial: None,
+            not_after: None,
+            generation: None,
+            proven: Vec::new(),
+            not_proven: None,
+            cut_to_issuer: false,
+            reason: None,
+            hint: None,
+        }
+    }
+
+    fn renewed(place: &Place, issued: &Issued) -> Self {
+        Self {
+            serial: Some(issued.serial.to_string()),
+            not_after: Some(show::rfc3339(issued.validity.not_after)),
+            cut_to_issuer: issued.cut_to_issuer,
+            ..Self::new("renewed", place)
+        }
+    }
+
+    fn installed((place, installed): &(Place, Installed)) -> Self {
+        Self {
+            generation: installed.live.generation,
+            ..Self::renewed(place, &installed.issued)
+        }
+        .with(&installed.live.taken_up)
+    }
+
+    fn refreshed((known, live): &(KnownPlace, Live)) -> Self {
+        Self {
+            generation: live.generation,
+            ..Self::known("refreshed", known)
+        }
+        .with(&live.taken_up)
+    }
+
+    fn taken_up((known, taken_up): &(KnownPlace, TakenUp)) -> Self {
+        Self::known("taken-up", known).with(taken_up)
+    }
+
+    fn with(self, taken_up: &TakenUp) -> Self {
+        let unasked = &taken_up.unasked;
+        Self {
+            proven: taken_up.proven.clone(),
+            not_proven: (!unasked.is_empty()).then(|| unasked.join(", ")),
+            ..self
+        }
+    }
+
+    fn known(outcome: &'static str, known: &KnownPlace) -> Self {
+        Self {
+            serial: Some(known.serial.to_string()),
+            not_after: Some(show::rfc3339(known.validity.not_after)),
+            ..Self::new(outcome, &known.place)
+        }
+    }
+
+    fn failed((place, error): &(Place, Arc<DeliverError>)) -> Self {
+        let outcome = match **error {
+            DeliverError::PutBack { .. } => "put-back",
+            _ => "failed",
+        };
+        Self {
+            reason: Some(error.to_string()),
+            hint: error.hint(),
+            ..Self::new(outcome, place)
+        }
+    }
+
+    fn gone(seen: &Seen) -> Self {
+        match &seen.holds {
+            Holds::Foreign(why) => Self {
+                reason: why.clone(),
+                ..Self::known("changed", &seen.known)
+            },
+            _ => Self::known("moved-away", &seen.known),
+        }
+    }
+}
+
+fn is_wrong_passphrase(report: &Report) -> bool {
+    use pgpki_authority::{AuthorityError, CaStoreError};
+    use pgpki_core::key::KeyError;
+    matches!(
+        &report.problem,
+        Some((
+            _,
+            SuccessionProblem::Failed(SuccessionError::Authority(AuthorityError::Ca(
+                CaStoreError::Key {
+                    source: KeyError::WrongPassphrase,
+                    ..
+                }
+            )))
+        ))
+    )
+}

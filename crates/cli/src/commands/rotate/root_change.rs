@@ -1,0 +1,173 @@
+//! `pgpki rotate --root --finish` and `--undo`: the end of a change of roots.
+
+use std::io::{self, Write};
+
+use pgpki_authority::rotation::Request;
+use pgpki_authority::{Dependents, Session};
+use pgpki_core::document::printable;
+use serde::Serialize;
+
+use super::outcome::{LeafLine, Outcome};
+use super::{remember, tell};
+use crate::Clock;
+use crate::args::Rotate;
+use crate::exit::{Exit, Failure};
+use crate::json;
+use crate::progress::Progress;
+use crate::servers::LocalServers;
+use crate::show::{BAD, GOOD, STRONG, WARNING};
+
+/// How many certificates are named; the rest is counted.
+const NAMED: usize = 50;
+
+/// Retires the old root, unless somebody depends on it; with `--dry-run` only says who.
+pub(super) fn finish(args: &Rotate, clock: Clock) -> Result<Exit, Failure> {
+    if args.dry_run {
+        let authority = args.home.open()?;
+        let now = clock();
+        let mut servers = LocalServers::new(!args.no_reload, &authority, now)?;
+        let left = Left::of(&authority.dependents(&mut servers, now)?);
+        return left.tell(args);
+    }
+    let mut authority = args.home.open_alone()?;
+    let now = clock();
+    let mut servers = LocalServers::new(!args.no_reload, &authority, now)?;
+    let left = Left::of(&authority.dependents(&mut servers, now)?);
+    if !left.is_empty() {
+        return left.tell(args);
+    }
+    let progress = Progress::new(None);
+    let report = authority.finish(&mut servers, now, &|made| progress.add(made))?;
+    drop(progress);
+    remember(&mut authority, &report, &servers)?;
+    let outcome = Outcome::of(&report, &authority, now);
+    if !args.json {
+        writeln!(
+            anstream::stdout(),
+            "{GOOD}finished{GOOD:#}  the old root is retired, and only the new one is trusted"
+        )?;
+    }
+    tell(args, &outcome, &authority, &Request::default(), now)
+}
+
+/// Goes back to the old root.
+pub(super) fn undo(args: &Rotate, clock: Clock) -> Result<Exit, Failure> {
+    let mut authority = args.home.open_alone()?;
+    let now = clock();
+    let mut servers = LocalServers::new(!args.no_reload, &authority, now)?;
+    let progress = Progress::new(None);
+    let report = authority.undo(&mut servers, now, &|made| progress.add(made))?;
+    drop(progress);
+    remember(&mut authority, &report, &servers)?;
+    let outcome = Outcome::of(&report, &authority, now);
+    if !args.json {
+        writeln!(
+            anstream::stdout(),
+            "{GOOD}undone{GOOD:#}  the old root signs again, and only it is trusted"
+        )?;
+    }
+    tell(args, &outcome, &authority, &Request::default(), now)
+}
+
+/// Who depends on the old root, as `docs/json.md` has it.
+#[derive(Serialize)]
+struct Left {
+    version: u32,
+    dry_run: bool,
+    certificates: Vec<LeafLine>,
+    sessions: Vec<SessionLine>,
+    /// Servers that could not be asked, and why.
+    unasked: Vec<String>,
+}
+
+#[derive(Serialize)]
+pub(in crate::commands) struct SessionLine {
+    pub(in crate::commands) server: String,
+    pub(in crate::commands) pid: i32,
+    pub(in crate::commands) role: String,
+    pub(in crate::commands) serial_decimal: String,
+    pub(in crate::commands) issuer: String,
+}
+
+impl SessionLine {
+    pub(in crate::commands) fn of(session: &Session) -> Self {
+        Self {
+            server: session.server.clone(),
+            pid: session.pid,
+            role: session.role.clone(),
+            serial_decimal: session.decimal.clone(),
+            issuer: session.issuer.clone(),
+        }
+    }
+}
+
+impl Left {
+    fn of(dependents: &Dependents) -> Self {
+        Self {
+            version: 1,
+            dry_run: true,
+            certificates: dependents.certificates.iter().map(LeafLine::of).collect(),
+            sessions: dependents.sessions.iter().map(SessionLine::of).collect(),
+            unasked: dependents.unasked.clone(),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.certificates.is_empty() && self.sessions.is_empty() && self.unasked.is_empty()
+    }
+
+    fn tell(&self, args: &Rotate) -> Result<Exit, Failure> {
+        match args.json {
+            true => json::report(self)?,
+            false => self.print(&mut anstream::stdout().lock())?,
+        }
+        match (self.is_empty(), args.dry_run) {
+            (true, _) => Ok(Exit::Done),
+            (false, true) => Ok(Exit::Findings),
+            (false, false) => Err(Failure::new(
+                Exit::Refused,
+                "the old root cannot be retired yet: somebody depends on it",
+            )
+            .hint(
+                "A certificate stops counting when it ends, or when it is revoked:\n\
+                 pgpki revoke SERIAL --reason superseded\n\
+                 Nothing was changed",
+            )),
+        }
+    }
+
+    fn print(&self, out: &mut impl Write) -> io::Result<()> {
+        if self.is_empty() {
+            return writeln!(out, "Nobody depends on the old root any more.");
+        }
+        for leaf in self.certificates.iter().take(NAMED) {
+            let LeafLine {
+                profile, serial, ..
+            } = leaf;
+            let end = leaf.not_after.split('T').next().unwrap_or_default();
+            let place = leaf.place.as_deref().map(printable).unwrap_or_default();
+            writeln!(
+                out,
+                "{WARNING}certificate{WARNING:#}  {profile} {STRONG}{}{STRONG:#}  until {end}  {serial}  {place}",
+                printable(&leaf.name)
+            )?;
+        }
+        if let Some(more @ 1..) = self.certificates.len().checked_sub(NAMED) {
+            writeln!(out, "… and {more} more; --json names all")?;
+        }
+        for session in &self.sessions {
+            writeln!(
+                out,
+                "{WARNING}session{WARNING:#}  {} on {}, process {}, through {}",
+                printable(&session.role),
+                printable(&session.server),
+                session.pid,
+                printable(&session.issuer)
+            )?;
+        }
+        for why in &self.unasked {
+            writeln!(out, "{BAD}not asked{BAD:#}  {}", printable(why))?;
+        }
+        Ok(())
+    }
+}

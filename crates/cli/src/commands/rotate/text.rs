@@ -1,0 +1,269 @@
+//! The report of a rotation for people.
+
+use std::io::{self, IsTerminal as _, Write};
+
+use pgpki_authority::Authority;
+use pgpki_authority::rotation::Request;
+use pgpki_core::document::printable;
+use time::OffsetDateTime;
+
+use super::outcome::{Line, Lost, Outcome};
+use crate::exit::Failure;
+use crate::show::{self, BAD, GOOD, STRONG, WARNING};
+
+pub(super) fn print(
+    outcome: &Outcome,
+    authority: &Authority,
+    request: &Request<'_>,
+    now: OffsetDateTime,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
+    if outcome.is_quiet() {
+        // cron mails whatever is printed, and there is nothing to tell.
+        if io::stdout().is_terminal() || outcome.dry_run {
+            nothing_due(authority, request, now, out)?;
+        }
+        return Ok(());
+    }
+    root(outcome, out)?;
+    issuing_ca(outcome, out)?;
+    for line in &outcome.places {
+        place(line, out)?;
+    }
+    lost(outcome, out)?;
+    if outcome.swept > 0 {
+        writeln!(
+            out,
+            "removed {} of runs that were killed",
+            show::count(outcome.swept, "leftover")
+        )?;
+    }
+    for left in &outcome.left {
+        writeln!(out, "{WARNING}left{WARNING:#}  {}", printable(left))?;
+    }
+    for stopped in &outcome.stopped {
+        writeln!(out, "{BAD}stopped{BAD:#}  {}", printable(stopped))?;
+    }
+    if outcome.places.iter().any(|line| line.not_proven.is_some()) {
+        writeln!(
+            out,
+            "\nA server that was not asked uses the new certificate once it reloads: pg_ctl reload, or\nSELECT pg_reload_conf()"
+        )?;
+    }
+    Ok(())
+}
+
+fn root(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
+    let end = day(&outcome.root_not_after);
+    match outcome.root {
+        "renewed" => writeln!(
+            out,
+            "{GOOD}renewed{GOOD:#}  the root, until {end}; the old one has signed it, and both are trusted.\n         \
+             Who still depends on the old one: pgpki rotate --root --finish --dry-run"
+        ),
+        "would-renew" => writeln!(out, "would renew  the root, which ends {end}"),
+        "passphrase-needed" => writeln!(
+            out,
+            "{WARNING}due{WARNING:#}  the root ends {end}, and everything under it.\n     \
+             A new one needs its key's passphrase, long before that:\n     \
+             pgpki rotate --root-passphrase-file FILE"
+        ),
+        "failed" => {
+            let reason = outcome.root_reason.as_deref().unwrap_or_default();
+            let reason = printable(reason);
+            writeln!(
+                out,
+                "{BAD}failed{BAD:#}  a new root; this one ends {end}: {reason}"
+            )
+        }
+        _ => Ok(()),
+    }
+}
+
+fn lost(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
+    if outcome.lost.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "\nNobody accepts these any more; whoever has one must be handed a new one:"
+    )?;
+    for Lost {
+        profile,
+        name,
+        renewed,
+    } in &outcome.lost
+    {
+        let name = printable(name);
+        let renewed: Vec<String> = renewed.iter().map(|path| printable(path)).collect();
+        match renewed.is_empty() {
+            true => writeln!(
+                out,
+                "  {profile} {STRONG}{name}{STRONG:#}  where the old one went is not known: issue another one"
+            )?,
+            false => writeln!(
+                out,
+                "  {profile} {STRONG}{name}{STRONG:#}  {}",
+                renewed.join(", ")
+            )?,
+        }
+    }
+    Ok(())
+}
+
+fn issuing_ca(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
+    let end = day(&outcome.issuing_ca_not_after);
+    match outcome.issuing_ca {
+        "renewed" => writeln!(out, "{GOOD}renewed{GOOD:#}  the issuing CA, until {end}"),
+        "replaced" => writeln!(
+            out,
+            "{GOOD}replaced{GOOD:#}  the issuing CA, until {end}; those before it are revoked"
+        ),
+        "would-renew" => writeln!(out, "would renew  the issuing CA, which ends {end}"),
+        "would-replace" => writeln!(
+            out,
+            "would replace  the issuing CA, and revoke it with all that it has signed"
+        ),
+        "passphrase-needed" => writeln!(
+            out,
+            "{WARNING}due{WARNING:#}  the issuing CA ends {end}, and everything it signs with it.\n     \
+             Renewing it needs the root key's passphrase before that:\n     \
+             pgpki rotate --root-passphrase-file FILE"
+        ),
+        "failed" => {
+            let reason = outcome.issuing_ca_reason.as_deref().unwrap_or_default();
+            writeln!(
+                out,
+                "{BAD}failed{BAD:#}  the issuing CA, which ends {end}: {reason}"
+            )
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The date of an RFC 3339 time; the rest is for programs.
+fn day(time: &str) -> &str {
+    time.split('T').next().unwrap_or(time)
+}
+
+fn place(line: &Line, out: &mut impl Write) -> io::Result<()> {
+    let Line { profile, name, .. } = line;
+    let path = printable(&line.path);
+    let end = day(line.not_after.as_deref().unwrap_or("never"));
+    match line.outcome {
+        "renewed" => {
+            let cut = match line.cut_to_issuer {
+                true => ", when the CA that signed it ends",
+                false => "",
+            };
+            let generation = line
+                .generation
+                .map(|n| format!("/current -> g{n:04}"))
+                .unwrap_or_default();
+            writeln!(
+                out,
+                "{GOOD}renewed{GOOD:#}  {profile} {STRONG}{name}{STRONG:#}  until {end}{cut}  {path}{generation}"
+            )?;
+            proof(line, out)
+        }
+        "refreshed" => {
+            let generation = line
+                .generation
+                .map(|n| format!("/current -> g{n:04}"))
+                .unwrap_or_default();
+            writeln!(
+                out,
+                "{GOOD}refreshed{GOOD:#}  {profile} {STRONG}{name}{STRONG:#}  roots, chain and CRLs  {path}{generation}"
+            )?;
+            proof(line, out)
+        }
+        "would-refresh" => writeln!(
+            out,
+            "would refresh  {profile} {STRONG}{name}{STRONG:#}  roots, chain and CRLs  {path}"
+        ),
+        "taken-up" => {
+            writeln!(
+                out,
+                "{GOOD}taken up{GOOD:#}  {profile} {STRONG}{name}{STRONG:#}  until {end}  {path}: the server served something else"
+            )?;
+            proof(line, out)
+        }
+        "would-renew" => writeln!(
+            out,
+            "would renew  {profile} {STRONG}{name}{STRONG:#}  ends {end}  {path}"
+        ),
+        "waiting" => writeln!(
+            out,
+            "{WARNING}waiting{WARNING:#}  {profile} {STRONG}{name}{STRONG:#}  ends {end}, and a new one would not last longer  {path}"
+        ),
+        "moved-away" => writeln!(
+            out,
+            "{WARNING}moved away{WARNING:#}  {profile} {STRONG}{name}{STRONG:#}  ends {end}; {path} is not there any more: issue another one where it is needed"
+        ),
+        "changed" => {
+            let why = match &line.reason {
+                Some(reason) => format!(": {}", printable(reason)),
+                None => " does not hold the certificate that was put there".to_owned(),
+            };
+            writeln!(
+                out,
+                "{WARNING}left alone{WARNING:#}  {profile} {STRONG}{name}{STRONG:#}  ends {end}  {path}{why}"
+            )
+        }
+        outcome => {
+            let reason = line.reason.as_deref().unwrap_or_default();
+            // Some errors begin with the place that they are about.
+            let reason = reason.strip_prefix(&*line.path).unwrap_or(reason);
+            let reason = printable(reason.trim_start_matches(": "));
+            let outcome = match outcome {
+                "put-back" => "put back",
+                other => other,
+            };
+            writeln!(
+                out,
+                "{BAD}{outcome}{BAD:#}  {profile} {STRONG}{name}{STRONG:#}  {path}: {reason}"
+            )?;
+            match &line.hint {
+                Some(hint) => writeln!(out, "        {}", printable(hint)),
+                None => Ok(()),
+            }
+        }
+    }
+}
+
+fn proof(line: &Line, out: &mut impl Write) -> io::Result<()> {
+    if !line.proven.is_empty() {
+        let servers = printable(&line.proven.join(", "));
+        writeln!(out, "         served by {servers}")?;
+    }
+    match &line.not_proven {
+        Some(why) => writeln!(out, "         not proven: {}", printable(why)),
+        None => Ok(()),
+    }
+}
+
+fn nothing_due(
+    authority: &Authority,
+    request: &Request<'_>,
+    now: OffsetDateTime,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
+    let places = authority.ledger().places()?;
+    let next = places
+        .iter()
+        .map(|known| (known, request.within.due_from(known.validity)))
+        // What is gone was due before, and is no longer anybody's concern.
+        .filter(|(_, due)| *due > now)
+        .min_by_key(|(_, due)| *due);
+    match next {
+        Some((known, due)) => writeln!(
+            out,
+            "Nothing is due. The next is {} {}, from {} on.",
+            known.place.holder.profile(),
+            show::holder(&known.place.holder),
+            show::date(due)
+        )?,
+        None => writeln!(out, "Nothing is due.")?,
+    }
+    Ok(())
+}
