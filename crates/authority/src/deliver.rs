@@ -609,7 +609,8 @@ fn settle(
     generations: (Option<u32>, u32),
     servers: &mut dyn Servers,
 ) -> Result<Live, DeliverError> {
-    let taken_up = servers.take_up(installation).map_err(|why| {
+    let taken_up = servers.take_up(installation);
+    let taken_up = taken_up.and_then(TakenUp::whole).map_err(|why| {
         let after = put_back(installation, generations, servers);
         let path = installation.path().to_owned();
         DeliverError::PutBack { path, why, after }

@@ -232,7 +232,8 @@ fn tell(known: KnownPlace, servers: &mut dyn Servers, done: &mut Revocation) {
         .and_then(|installation| {
             let path = place.path.clone();
             let not_served = |why| DeliverError::NotServed { path, why };
-            servers.take_up(&installation).map_err(not_served)
+            let taken_up = servers.take_up(&installation);
+            taken_up.and_then(TakenUp::whole).map_err(not_served)
         });
     match told {
         Ok(taken_up) => done.told.push((known, taken_up)),

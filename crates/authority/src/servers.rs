@@ -13,14 +13,26 @@ pub struct TakenUp {
     pub proven: Vec<String>,
     /// What could not be asked, and why.
     pub unasked: Vec<String>,
+    /// The servers that serve it because they served the same before, and have not loaded what is new, such as CRLs; and
+    /// what they say of it.
+    pub kept: Vec<String>,
 }
 
 impl TakenUp {
+    /// The same, unless a server has not loaded everything.
+    pub(crate) fn whole(self) -> Result<Self, String> {
+        match self.kept.is_empty() {
+            true => Ok(self),
+            false => Err(self.kept.join("; ")),
+        }
+    }
+
     /// Nobody was asked, for this reason.
     pub fn nobody(why: impl Into<String>) -> Self {
         Self {
             proven: Vec::new(),
             unasked: vec![why.into()],
+            kept: Vec::new(),
         }
     }
 }

@@ -103,7 +103,7 @@ impl LocalServers {
             return Ok(TakenUp::nobody("not reloaded, as asked"));
         }
         let chain = installed_chain(installation)?;
-        let (mut proven, mut unasked) = (Vec::new(), Vec::new());
+        let (mut proven, mut unasked, mut kept) = (Vec::new(), Vec::new(), Vec::new());
         for cluster in self.users_of(installation.path()) {
             let name = cluster.name();
             let Some(postmaster) = cluster
@@ -115,14 +115,15 @@ impl LocalServers {
                 continue;
             };
             match ask_cluster(&cluster, &postmaster, &chain) {
-                // What it serves is what it served before: with that it has also kept the old CRLs and roots.
-                Ok(proof) if !proof.kept.is_empty() => {
-                    let logged = proof.kept.join("; ");
-                    return Err(format!(
-                        "{name} has not loaded everything; it logged: {logged}"
-                    ));
+                Ok(proof) => {
+                    if !proof.kept.is_empty() {
+                        let logged = proof.kept.join("; ");
+                        kept.push(format!(
+                            "{name} has not loaded everything; it logged: {logged}"
+                        ));
+                    }
+                    proven.push(format!("{name} at {}", proof.endpoint));
                 }
-                Ok(proof) => proven.push(format!("{name} at {}", proof.endpoint)),
                 Err(error) if error.is_silence() => unasked.push(format!("{name}: {error}")),
                 Err(error) => return Err(format!("{name}: {error}")),
             }
@@ -137,7 +138,11 @@ impl LocalServers {
             let path = installation.path().display();
             unasked.push(format!("no PostgreSQL on this machine uses {path}"));
         }
-        Ok(TakenUp { proven, unasked })
+        Ok(TakenUp {
+            proven,
+            unasked,
+            kept,
+        })
     }
 }
 

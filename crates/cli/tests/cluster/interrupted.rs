@@ -70,9 +70,9 @@ fn a_leaf_that_was_served_before_proves_nothing() {
     assert!(text.contains("did not load all of it"), "{text}");
 }
 
-/// A server that does not take up the new issuing CA's CRL would refuse its clients.
+/// A server that does not take up the new issuing CA's CRL would refuse its clients: the old one goes on signing them.
 #[test]
-fn clients_keep_what_they_have_while_their_server_is_behind() {
+fn the_old_issuing_ca_signs_clients_while_their_server_is_behind() {
     let stage = Stage {
         cluster: Cluster::running(),
         scene: Scene::new(env!("CARGO_BIN_EXE_pgpki")),
@@ -94,7 +94,8 @@ fn clients_keep_what_they_have_while_their_server_is_behind() {
     let output = rotate.output().unwrap();
     assert_eq!(output.status.code(), Some(6), "{output:?}");
     let report = String::from_utf8_lossy(&output.stdout);
-    assert!(report.contains("held back"), "{report}");
+    assert!(report.contains("renewed  the issuing CA"), "{report}");
+    assert!(report.contains("renewed  client alice"), "{report}");
     stage.connects(&conninfo);
 
     fs::write(stage.conf(), healthy).unwrap();
