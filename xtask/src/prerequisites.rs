@@ -49,9 +49,13 @@ pub(crate) const STRACE: Need = Need {
 
 /// Runs the program as other users, and on small file systems of its own.
 pub(crate) const UTIL_LINUX: Need = Need {
-    name: "setpriv and unshare",
+    name: "setpriv, unshare and nsenter",
     package: "util-linux",
-    is_here: || in_path("setpriv") && in_path("unshare"),
+    is_here: || {
+        ["setpriv", "unshare", "nsenter"]
+            .iter()
+            .all(|it| in_path(it))
+    },
 };
 
 /// Runs the program in other years.
@@ -66,6 +70,18 @@ pub(crate) const PYTHON: Need = Need {
     name: "python3",
     package: "python3",
     is_here: || in_path("python3"),
+};
+
+/// Reloads units, in namespaces of its own.
+pub(crate) const SYSTEMD: Need = Need {
+    name: "systemd",
+    package: "systemd",
+    is_here: || {
+        in_path("systemctl")
+            && ["/lib/systemd/systemd", "/usr/lib/systemd/systemd"]
+                .iter()
+                .any(|program| Path::new(program).is_file())
+    },
 };
 
 /// Fetches the PostgreSQL versions that the machine does not have.

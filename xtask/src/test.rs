@@ -8,7 +8,7 @@ use pgpki_testing::ServerPrograms;
 
 use crate::fetch;
 use crate::prerequisites::{
-    self, FAKETIME, GNUTLS, OPENSSL, POSTGRESQL, PYTHON, STRACE, UTIL_LINUX,
+    self, FAKETIME, GNUTLS, OPENSSL, POSTGRESQL, PYTHON, STRACE, SYSTEMD, UTIL_LINUX,
 };
 use crate::running::{self, Failure};
 
@@ -32,6 +32,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         &UTIL_LINUX,
         &FAKETIME,
         &PYTHON,
+        &SYSTEMD,
     ])?;
     let versions = fetch::all()?;
     let mut tests = cargo();

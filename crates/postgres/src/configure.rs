@@ -24,7 +24,7 @@ use crate::hba::problem::Problem;
 use crate::sql::SqlError;
 
 pub use apply::{Applied, Judgement};
-pub use managed::Manager;
+pub use managed::{Managed, Manager};
 pub use settings::settings;
 
 /// What the cluster is to do.
@@ -76,8 +76,12 @@ pub struct Change {
 #[non_exhaustive]
 pub enum ConfigureError {
     /// Something else writes these files.
-    #[error("the configuration of this cluster is written by {}, which would overwrite it", .0.name())]
-    Managed(Manager),
+    #[error(
+        "the configuration of this cluster is written by {}, which would overwrite it: {}",
+        .0.manager.name(),
+        .0.seen()
+    )]
+    Managed(Box<Managed>),
     /// Another line wins.
     #[error("{name} is also set by {by}, which wins over {}", file.display())]
     Shadowed {
@@ -217,8 +221,8 @@ impl ConfigureError {
 /// # Errors
 /// It would be overwritten, have no effect, or break something else.
 pub fn plan(cluster: &Cluster, wishes: &Wishes) -> Result<Vec<Change>, ConfigureError> {
-    if let Some(manager) = Manager::of(cluster) {
-        return Err(ConfigureError::Managed(manager));
+    if let Some(managed) = Managed::of(cluster) {
+        return Err(ConfigureError::Managed(Box::new(managed)));
     }
     if wishes.authentication == Authentication::CertificateAndPassword {
         let mut locked_out = apply::roles_with_md5(cluster)?;

@@ -74,8 +74,8 @@ pub(super) fn plan(
         },
     };
     configure::plan(cluster, &wishes).map_err(|error| match &error {
-        ConfigureError::Managed(manager) => {
-            let instead = manager.instead(&wishes);
+        ConfigureError::Managed(managed) => {
+            let instead = managed.instead(&wishes);
             Failure::from(error).hint(instead)
         }
         _ => error.into(),

@@ -11,6 +11,7 @@ mod interrupted;
 mod killed;
 mod layouts;
 mod load;
+mod managed;
 mod proof;
 mod refused;
 mod restarts;

@@ -159,37 +159,6 @@ fn a_file_of_that_name_that_is_not_ours() {
 }
 
 #[test]
-fn what_patroni_or_an_operator_writes_is_not_edited() {
-    let stage = Stage::new();
-    let data = stage.cluster.data_dir();
-    let installed = stage.scene.tls().join("current/server.crt");
-    for (files, parts) in [
-        (
-            &["patroni.dynamic.json"][..],
-            &[
-                "Patroni",
-                "patronictl edit-config",
-                "  - 'hostnossl  all          all  all  reject'",
-                installed.to_str().unwrap(),
-            ][..],
-        ),
-        (&["postgresql.base.conf"], &["Patroni", "ssl_ca_file: "]),
-        (
-            &["override.conf", "custom.conf"],
-            &["CloudNativePG", "serverTLSSecret"],
-        ),
-    ] {
-        for file in files {
-            stage.write(&data.join(file), "");
-        }
-        says(&stage.refuses(3, &EVERYTHING), parts);
-        for file in files {
-            fs::remove_file(data.join(file)).unwrap();
-        }
-    }
-}
-
-#[test]
 fn an_installation_that_is_not_there_or_is_not_whole() {
     let stage = Stage::new();
     for directory in ["nowhere", "home"] {

@@ -2,9 +2,10 @@
 //! it serves.
 #![allow(clippy::unwrap_used)]
 
+mod systemd;
+
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -183,26 +184,4 @@ fn a_pid_file_never_means_more_than_one_process() {
         assert_eq!(output.status.code(), Some(6), "{number}: {output:?}");
         assert!(report.contains("not the number of a process"), "{report}");
     }
-}
-
-/// There is no systemd where tests run: what is seen here is how its command is called.
-#[test]
-fn a_unit_is_reloaded_by_systemctl() {
-    let scene = Scene::new(env!("CARGO_BIN_EXE_pgpki"));
-    scene.init("");
-    let bin = scene.path("bin");
-    fs::create_dir(&bin).unwrap();
-    let systemctl = bin.join("systemctl");
-    fs::write(&systemctl, "#!/bin/sh\necho \"$@\" >> \"${0%/*}/calls\"\n").unwrap();
-    fs::set_permissions(&systemctl, PermissionsExt::from_mode(0o755)).unwrap();
-    settings(&scene, "unit = \"pgbouncer.service\"");
-    let path = std::env::var("PATH").unwrap();
-    let output = scene
-        .command(["rotate", "--force"])
-        .env("PATH", format!("{}:{path}", bin.display()))
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
-    let calls = fs::read_to_string(bin.join("calls")).unwrap();
-    assert_eq!(calls, "reload -- pgbouncer.service\n");
 }
