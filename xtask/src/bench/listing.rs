@@ -54,7 +54,7 @@ fn fill(home: &Path, from: u32, to: u32) -> Result<(), Failure> {
             "WITH RECURSIVE n(i) AS (SELECT ?1 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?2)
              INSERT INTO certificates
              (serial, issuer, profile, common_name, hosts, not_before, not_after, der)
-             SELECT randomblob(16), randomblob(16), 'client', 'role_' || i, '',
+             SELECT randomblob(16), 2, 'client', 'role_' || i, '',
                     unixepoch() - i * 31, unixepoch() - i * 31 + 31536000, randomblob(?3)
              FROM n",
             params![from, to, CERTIFICATE],

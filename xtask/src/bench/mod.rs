@@ -3,18 +3,19 @@
 
 mod batch;
 mod listing;
+mod revocation;
 mod single;
 mod spent;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::prerequisites::{GNUTLS, OPENSSL, ensure};
+use crate::prerequisites::{GNUTLS, OPENSSL, POSTGRESQL, ensure};
 use crate::running::Failure;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Which part: a (a batch), b (one certificate), c (a large ledger) [default: all]
+    /// Which part: a (a batch), b (one certificate), c (a large ledger), d (a large CRL) [default: all]
     parts: Vec<Part>,
     /// Where the batch is written: a directory on the file system to measure
     #[arg(long, value_name = "DIR", default_value = "target")]
@@ -26,6 +27,7 @@ enum Part {
     A,
     B,
     C,
+    D,
 }
 
 pub(crate) use spent::{Args as SpentArgs, run as spent};
@@ -50,6 +52,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     }
     if wants(Part::C) {
         listing::run(&program, &part_dir(dir.path(), "c")?)?;
+    }
+    if wants(Part::D) {
+        ensure(&[&POSTGRESQL])?;
+        revocation::run(&program, &part_dir(dir.path(), "d")?)?;
     }
     Ok(())
 }
