@@ -4,6 +4,7 @@ mod audit;
 mod bench;
 mod demo;
 mod dist;
+mod drivers;
 mod fetch;
 mod prerequisites;
 mod running;
@@ -29,6 +30,8 @@ enum Chore {
     Test(test::Args),
     /// Fetch one PostgreSQL of every major version that the tests run on, as `test` does
     Fetch,
+    /// Make the clients in other languages, as `test` does, then run the tests that connect with them
+    Drivers(drivers::Args),
     /// Measure how long things take, as ratios
     Bench(bench::Args),
     /// Run a program and print what it took: a step of `bench`
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Chore::Demo(args) => demo::run(&args),
         Chore::Test(args) => test::run(&args),
         Chore::Fetch => fetch::run(),
+        Chore::Drivers(args) => drivers::run(&args),
         Chore::Bench(args) => bench::run(&args),
         Chore::Spent(args) => bench::spent(&args),
         Chore::Dist(args) => dist::run(&args),

@@ -84,11 +84,64 @@ pub(crate) const SYSTEMD: Need = Need {
     },
 };
 
-/// Fetches the PostgreSQL versions that the machine does not have.
+/// Fetches the PostgreSQL versions that the machine does not have, and the driver for node.
 pub(crate) const NPM: Need = Need {
-    name: "npm, which fetches one PostgreSQL of every version",
+    name: "npm, which fetches one PostgreSQL of every version and the driver for node",
     package: "npm",
     is_here: || in_path("npm"),
+};
+
+/// Compiles the clients in Go.
+pub(crate) const GO: Need = Need {
+    name: "go, which compiles clients",
+    package: "golang-go",
+    is_here: || in_path("go"),
+};
+
+/// The sources of two drivers, which Debian packages so that nothing is fetched to build with them.
+pub(crate) const LIB_PQ: Need = Need {
+    name: "Go's lib/pq in /usr/share/gocode",
+    package: "golang-github-lib-pq-dev",
+    is_here: || Path::new("/usr/share/gocode/src/github.com/lib/pq").is_dir(),
+};
+
+/// The other one.
+pub(crate) const PGX: Need = Need {
+    name: "Go's pgx 4 in /usr/share/gocode",
+    package: "golang-github-jackc-pgx-v4-dev",
+    is_here: || Path::new("/usr/share/gocode/src/github.com/jackc/pgx/v4").is_dir(),
+};
+
+/// Compiles and runs the client in Java.
+pub(crate) const JDK: Need = Need {
+    name: "java and javac",
+    package: "default-jdk-headless",
+    is_here: || in_path("java") && in_path("javac"),
+};
+
+/// Java's driver.
+pub(crate) const JDBC: Need = Need {
+    name: "pgJDBC in /usr/share/java",
+    package: "libpostgresql-jdbc-java",
+    is_here: || jdbc().is_some(),
+};
+
+/// Runs the client in JavaScript.
+pub(crate) const NODE: Need = Need {
+    name: "node",
+    package: "nodejs",
+    is_here: || in_path("node"),
+};
+
+/// Keeps the drivers for Python apart from the machine's own modules.
+pub(crate) const PYTHON_VENV: Need = Need {
+    name: "python3 with venv and ensurepip",
+    package: "python3-venv",
+    is_here: || {
+        let mut python = Command::new("python3");
+        let output = python.args(["-c", "import venv, ensurepip"]).output();
+        output.is_ok_and(|it| it.status.success())
+    },
 };
 
 /// Returns when everything is here. Installs what is missing as root on Debian and its derivatives;
@@ -185,6 +238,15 @@ fn in_path(program: &str) -> bool {
     env::var_os("PATH")
         .is_some_and(|path| env::split_paths(&path).any(|folder| folder.join(program).is_file()))
         || Path::new("/usr/sbin").join(program).is_file()
+}
+
+/// pgJDBC, under the names that distributions give it: Debian's, Fedora's.
+pub(crate) fn jdbc() -> Option<&'static Path> {
+    let names = [
+        "/usr/share/java/postgresql.jar",
+        "/usr/share/java/postgresql-jdbc/postgresql-jdbc.jar",
+    ];
+    names.map(Path::new).into_iter().find(|it| it.is_file())
 }
 
 fn is_root() -> bool {

@@ -6,6 +6,7 @@ use std::process::Command;
 use clap::builder::RangedI64ValueParser;
 use pgpki_testing::ServerPrograms;
 
+use crate::drivers;
 use crate::fetch;
 use crate::prerequisites::{
     self, FAKETIME, GNUTLS, OPENSSL, POSTGRESQL, PYTHON, STRACE, SYSTEMD, UTIL_LINUX,
@@ -34,6 +35,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         &PYTHON,
         &SYSTEMD,
     ])?;
+    drivers::ensure()?;
     let versions = fetch::all()?;
     let mut tests = cargo();
     tests.env(ServerPrograms::VERSIONS_VARIABLE, versions);

@@ -1,4 +1,5 @@
-//! A throwaway PostgreSQL cluster, and the other programs that judge what pgpki makes.
+//! A throwaway PostgreSQL cluster, clients of it in other languages, and the other programs that judge
+//! what pgpki makes.
 //!
 //! Everything here is for tests and for the demo. What is missing on the machine is a failure with
 //! the name of the package to install, never a reason to skip: a skipped test of a live server
@@ -9,6 +10,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod awaiting;
+mod clients;
 mod cluster;
 mod judges;
 mod owner;
@@ -17,6 +19,7 @@ mod scene;
 mod versions;
 
 pub use awaiting::{await_that, holds_within};
+pub use clients::{Client, Connection, Credential, Refusal, Session, Toolbox};
 pub use cluster::{Cluster, ClusterBuilder, Shutdown, quote_identifier, quote_literal};
 pub use judges::{attempt, certtool, openssl, run};
 pub use owner::Owner;

@@ -86,7 +86,7 @@ impl ServerPrograms {
 
 /// The one that this program was built in; the workspace's, for a program that runs elsewhere, as
 /// documentation tests do.
-fn target_directory() -> PathBuf {
+pub(crate) fn target_directory() -> PathBuf {
     let here = env::current_exe().unwrap_or_default();
     here.ancestors()
         .find(|folder| folder.join(TAG_OF_TARGET).is_file())

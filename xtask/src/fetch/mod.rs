@@ -179,7 +179,7 @@ fn tell_of_another_place(folder: &Path, owner: &Owner) {
 }
 
 /// Waits for a run that is fetching already. The lock goes with the process, however it ends.
-fn lock(folder: &Path) -> Result<Flock<File>, Failure> {
+pub(crate) fn lock(folder: &Path) -> Result<Flock<File>, Failure> {
     let open = || File::open(folder).map_err(|error| cannot("open", folder, &error));
     let failed = |errno: Errno| cannot("lock", folder, &errno.into());
     match Flock::lock(open()?, FlockArg::LockExclusiveNonblock) {
@@ -240,7 +240,7 @@ fn replace(place: &Path, server: &Path, work: &TempDir) -> Result<(), Failure> {
     fs::rename(server, place).map_err(|error| cannot("make", place, &error))
 }
 
-fn cannot(what: &str, path: &Path, error: &std::io::Error) -> Failure {
+pub(crate) fn cannot(what: &str, path: &Path, error: &std::io::Error) -> Failure {
     Failure::Said(format!("cannot {what} {}: {error}", path.display()))
 }
 

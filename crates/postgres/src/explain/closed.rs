@@ -6,20 +6,55 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "driver-hides-refusal",
         title: "The server hung up, and the driver does not say why",
-        cause: "In TLS 1.3 a server looks at the client's certificate when the client believes the \
-                handshake over. asyncpg and pg8000 then report the lost connection, not the alert. \
-                A server that stops looks the same.",
+        cause: "A server that refuses a client's certificate hangs up at once. Drivers that are still \
+                writing then see their connection break, and the alert with the reason is lost: Go, \
+                pgJDBC and rustls sometimes, asyncpg and pg8000 always with TLS 1.3. A server that \
+                stops looks the same.",
         checks: &[
             "the same files with psql, which shows the alert; or pgpki doctor --client",
             "the server's log at that moment",
+            "the driver's whole stack or traceback, which may name the alert",
         ],
         fix: "Explain the message of psql or of the server's log: pgpki doctor --explain 'TEXT'.",
         findings: &[],
         texts: &[
             "connection was closed in the middle of operation",
-            "unexpected connection_lost() call",
             "interfaceerror … network error",
             "=network error",
+            "ssl error: broken pipe",
+            "ssl error: connection reset by peer",
+            "write tcp … connection reset by peer",
+            "error performing tls handshake: broken pipe",
+            "kind: tls, cause: some(os … kind: brokenpipe",
+            "java.net.socketexception: broken pipe",
+            "java.net.socketexception: connection reset",
+            // Which error it is, EPIPE or ECONNRESET, and at which step, is a matter of microseconds.
+            "read tcp … connection reset by peer",
+            "write tcp … broken pipe",
+            "error performing tls handshake: connection reset by peer",
+            "error communicating with the server: broken pipe",
+            "error communicating with the server: connection reset by peer",
+            "kind: tls, cause: some(os … kind: connectionreset",
+            "kind: io, cause: some(os … kind: brokenpipe",
+            "kind: io, cause: some(os … kind: connectionreset",
+        ],
+    },
+    Entry {
+        name: "driver-hides-cause",
+        title: "The driver's message leaves the cause out",
+        cause: "It is the text of the outermost error. tokio-postgres keeps the cause in source(), \
+                pgJDBC in getCause().",
+        checks: &[
+            "Rust: the error with {:?}, or with {:#} of anyhow",
+            "Java: the stack, with its lines of Caused by",
+        ],
+        fix: "Have the program print the causes too, and explain those: pgpki doctor --explain 'TEXT'.",
+        findings: &[],
+        texts: &[
+            "=error performing tls handshake",
+            "=error communicating with the server",
+            "=db error",
+            "=the connection attempt failed.",
         ],
     },
     Entry {
@@ -36,11 +71,22 @@ pub(super) const ENTRIES: &[Entry] = &[
         findings: &["unreachable"],
         texts: &[
             "server closed the connection unexpectedly",
-            "ssl connection has been closed unexpectedly",
             "connection terminated unexpectedly",
             "ssl syscall error: eof detected",
             "could not accept ssl connection: eof detected",
             "unexpected eof while reading",
+            "unexpected connection_lost() call",
+            "tls error (eof)",
+            "failed to write startup message (eof)",
+            "java.io.eofexception",
+            "remote host terminated the handshake",
+            "client network socket disconnected before secure tls connection was established",
+            "server: early eof",
+            "kind: unexpectedeof",
+            "tls handshake eof",
+            "unexpected_eof_while_reading",
+            // libpq's fe-secure-openssl.c, in a session that stood.
+            "ssl connection has been closed unexpectedly",
         ],
     },
 ];

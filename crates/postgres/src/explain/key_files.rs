@@ -15,7 +15,10 @@ pub(super) const ENTRIES: &[Entry] = &[
         ],
         fix: "chmod 0600 FILE; for a server's key that root owns, chmod 0640 and the server's group.",
         findings: &["key-mode"],
-        texts: &["private key file … has group or world access"],
+        texts: &[
+            "private key file … has group or world access",
+            "private key has world access",
+        ],
     },
     Entry {
         name: "key-owner",
@@ -54,6 +57,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         findings: &["key-unreadable"],
         texts: &[
             "could not load private key file … permission denied",
+            // libpq 17 and later (fe-secure-openssl.c).
             "could not open private key file … permission denied",
         ],
     },
@@ -70,6 +74,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         findings: &["file-missing", "directory-closed", "key-missing"],
         texts: &[
             "could not access private key file",
+            // libpq's fe-secure-openssl.c.
             "could not stat private key file",
         ],
     },
@@ -90,7 +95,8 @@ pub(super) const ENTRIES: &[Entry] = &[
         name: "key-mismatch",
         title: "Certificate and key do not belong together",
         cause: "The key belongs to another certificate than the first one of the file: only one of \
-                the two was replaced, or an intermediate CA stands before the leaf.",
+                the two was replaced, or an intermediate CA stands before the leaf. pgJDBC does not \
+                look, so that it is the server that refuses (decrypt_error).",
         checks: &[
             "pgpki inspect FOLDER says which certificate the key belongs to",
             "the order of the certificate file: leaf, its issuer, the issuer's issuer",
@@ -100,13 +106,14 @@ pub(super) const ENTRIES: &[Entry] = &[
         texts: &[
             "key values mismatch",
             "could not load private key file … key values mismatch",
-            "could not load private key file … key type mismatch",
-            "key_values_mismatch",
-            "key type mismatch",
-            "key_type_mismatch",
             "certificate does not match private key file",
             "private key does not match public key",
             "keys may not be consistent: keymismatch",
+            "inconsistentkeys(keymismatch)",
+            "received fatal alert: decrypt_error",
+            "key_values_mismatch",
+            "no certificate assigned",
+            "private key type does not match public key type",
         ],
     },
     Entry {
@@ -123,9 +130,6 @@ pub(super) const ENTRIES: &[Entry] = &[
         texts: &[
             "cannot be reloaded because it requires a passphrase",
             "could not load private key file … bad decrypt",
-            "could not load private key file … bad password read",
-            "could not load private key file … problems getting password",
-            "could not load private key file … empty password",
         ],
     },
     Entry {
@@ -146,7 +150,8 @@ pub(super) const ENTRIES: &[Entry] = &[
         name: "jdbc-key",
         title: "pgJDBC cannot read the key",
         cause: "pgJDBC takes a key as PKCS#8 in DER (.pk8) or a PKCS#12 container (.p12), and no \
-                PEM.",
+                PEM. It says the same where there is no file, or a key of another kind than the \
+                certificate has.",
         checks: &[
             "sslkey: its ending, and what pgpki inspect FILE says of it",
             "in a .p12, the alias of the key must be user",
@@ -156,6 +161,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         texts: &[
             "extra data at the end",
             "could not read ssl key file",
+            // pgJDBC's LazyKeyManager.
             "could not decrypt ssl key file",
         ],
     },

@@ -64,6 +64,7 @@ pub(super) const ENTRIES: &[Entry] = &[
             "no pg_hba.conf entry … no encryption",
             "no pg_hba.conf entry … ssl off",
             "pg_hba.conf rejects … no encryption",
+            // PostgreSQL 13 (auth.c).
             "pg_hba.conf rejects … ssl off",
         ],
     },
@@ -92,8 +93,9 @@ pub(super) const ENTRIES: &[Entry] = &[
         findings: &["hba-refused"],
         texts: &[
             "invalid value for clientcert",
-            "clientcert cannot be set to \"no-verify\"",
             "clientcert only accepts \"verify-full\"",
+            // PostgreSQL 13, and the wording between (hba.c).
+            "clientcert cannot be set to \"no-verify\"",
             "clientcert can only be set to \"verify-full\"",
         ],
     },
@@ -121,6 +123,10 @@ pub(super) const ENTRIES: &[Entry] = &[
         fix: "Use scram-sha-256 in that rule, or leave channel_binding at prefer and rely on \
               sslmode=verify-full.",
         findings: &[],
-        texts: &["channel binding is required", "channel binding required"],
+        texts: &[
+            "channel binding required",
+            // libpq's fe-auth.c.
+            "channel binding is required",
+        ],
     },
 ];

@@ -22,6 +22,7 @@ pub(super) const ENTRIES: &[Entry] = &[
             "rejected ssl upgrade",
             "server refuses ssl",
             "hostssl record cannot match because ssl is disabled",
+            "ssl is not enabled on the server",
         ],
     },
     Entry {
@@ -33,6 +34,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         fix: "Do not log in before it is known who sends that.",
         findings: &["data-before-tls"],
         texts: &[
+            // PostgreSQL's backend_startup.c and libpq's fe-connect.c.
             "received unencrypted data after ssl re",
             "buffered unencrypted data remains after negotiating ssl connection",
         ],
@@ -49,9 +51,9 @@ pub(super) const ENTRIES: &[Entry] = &[
         fix: "Leave sslnegotiation=direct away, or have the proxy offer ALPN postgresql.",
         findings: &["not-postgresql"],
         texts: &[
+            // RFC 7301 section 3.2, in OpenSSL's words.
             "alert no application protocol",
-            "received fatal alert: no_application_protocol",
-            "received fatal alert: noapplicationprotocol",
+            // PostgreSQL's backend_startup.c and libpq's fe-secure-openssl.c.
             "connection request with unexpected alpn protocol",
             "without alpn protocol negotiation extension",
             "was established with unexpected alpn protocol",
@@ -71,14 +73,13 @@ pub(super) const ENTRIES: &[Entry] = &[
         findings: &["handshake-failed"],
         texts: &[
             "alert protocol version",
-            "unsupported protocol",
-            "no protocols available",
             "received fatal alert: protocol_version",
             "received fatal alert: protocolversion",
             "tls: protocol version not supported",
-            "tls: server selected unsupported protocol version",
-            "serverdoesnotsupporttls12or13",
-            "does not support any ssl protocol version between",
+            "alertreceived(protocolversion)",
+            // OpenSSL's ssl_err.c.
+            "unsupported protocol",
+            "no protocols available",
         ],
     },
     Entry {
@@ -93,11 +94,13 @@ pub(super) const ENTRIES: &[Entry] = &[
         findings: &["handshake-failed", "key-kind"],
         texts: &[
             "alert handshake failure",
-            "no shared cipher",
-            "no suitable signature algorithm",
             "received fatal alert: handshake_failure",
             "received fatal alert: handshakefailure",
             "remote error: tls: handshake failure",
+            "alertreceived(handshakefailure)",
+            // OpenSSL's ssl_err.c, in a server's log.
+            "no shared cipher",
+            "no suitable signature algorithm",
         ],
     },
     Entry {
@@ -110,10 +113,11 @@ pub(super) const ENTRIES: &[Entry] = &[
         findings: &["not-postgresql"],
         texts: &[
             "wrong version number",
-            "wrong_version_number",
             "first record does not look like a tls handshake",
             "unsupported or unrecognized ssl message",
             "received corrupt message of type invalidcontenttype",
+            "invalidmessage(invalidcontenttype)",
+            "wrong_version_number",
         ],
     },
 ];

@@ -17,29 +17,34 @@ pub(super) const ENTRIES: &[Entry] = &[
         texts: &[
             "server certificate for … does not match host name",
             "hostname/ip does not match certificate's altnames",
-            "err_tls_cert_altname_invalid",
-            "hostname mismatch, certificate is not valid for",
-            "ip address mismatch, certificate is not valid for",
             "x509: certificate is valid for … not",
-            "x509: certificate is not valid for any names",
             "x509: cannot validate certificate for … because it doesn't contain any ip sans",
-            "no subject alternative dns name matching",
-            "no subject alternative names matching ip address",
             "could not be verified by hostnameverifier",
             "certificate not valid for name",
-            "notvalidforname",
+            "certificate verify failed: hostname mismatch, certificate is not valid for",
+            "certificate verify failed: ip address mismatch, certificate is not valid for",
+            "invalidcertificate(notvalidforname",
+            "err_tls_cert_altname_invalid",
+            // Go's crypto/x509, HostnameError.
+            "x509: certificate is not valid for any names",
+            // OpenJDK's HostnameChecker, in drivers that leave the name to it; pgJDBC does not.
+            "no subject alternative dns name matching",
+            "no subject alternative names matching ip address",
         ],
     },
     Entry {
         name: "no-alternative-name",
         title: "The server's certificate has no subjectAltName",
-        cause: "Its name stands only in the common name. libpq takes that; Go, Java and rustls do \
-                not.",
+        cause: "Its name stands only in the common name. libpq, pgJDBC, node and Python take that; \
+                Go and rustls do not.",
         checks: &["pgpki inspect HOST:PORT shows its names"],
         fix: "Have it issued again with a subjectAltName: pgpki issue-server HOST.",
         findings: &["no-alternative-name"],
         texts: &[
             "certificate relies on legacy common name field",
+            "certificate not valid for name … certificate is not valid for any names",
+            "invalidcertificate(notvalidfornamecontext … presented: [] }",
+            // OpenJDK's HostnameChecker.
             "no subject alternative names present",
         ],
     },
@@ -55,10 +60,12 @@ pub(super) const ENTRIES: &[Entry] = &[
         findings: &["expired"],
         texts: &[
             "certificate has expired",
-            "cert_has_expired",
-            "invalid peer certificate: expired",
             "certificate expired: verification time",
             "certificateexpiredexception",
+            "certificate verify failed: certificate has expired",
+            "certificate has expired or is not yet valid: … is after",
+            "invalidcertificate(expired",
+            "cert_has_expired",
         ],
     },
     Entry {
@@ -73,11 +80,26 @@ pub(super) const ENTRIES: &[Entry] = &[
         findings: &["not-yet-valid"],
         texts: &[
             "certificate is not yet valid",
-            "cert_not_yet_valid",
-            "invalid peer certificate: notvalidyet",
             "certificate not valid yet: verification time",
             "certificatenotyetvalidexception",
+            "certificate verify failed: certificate is not yet valid",
+            "certificate has expired or is not yet valid: … is before",
+            "invalidcertificate(notvalidyet",
+            "cert_not_yet_valid",
         ],
+    },
+    Entry {
+        name: "server-certificate-not-now",
+        title: "The server's certificate does not count at this time",
+        cause: "It is over, or its time has not begun by the client's clock; or that of a CA above it. \
+                Java says which only in the last line of its stack (Caused by).",
+        checks: &[
+            "pgpki inspect HOST:PORT shows from when and until when each counts",
+            "the client's clock",
+        ],
+        fix: "Renew it (pgpki rotate) and reload the server, or put the clocks right.",
+        findings: &["expired", "not-yet-valid"],
+        texts: &["certpathvalidatorexception: validity check failed"],
     },
     Entry {
         name: "server-certificate-purpose",
@@ -87,11 +109,12 @@ pub(super) const ENTRIES: &[Entry] = &[
         fix: "Have one issued for a server: pgpki issue-server HOST.",
         findings: &["purpose-missing"],
         texts: &[
-            "unsupported certificate purpose",
             "unsuitable certificate purpose",
-            "invalid peer certificate: invalidpurpose",
             "certificate does not allow extended key usage for",
             "x509: certificate specifies an incompatible key usage",
+            "certificate verify failed: unsuitable certificate purpose",
+            "extended key usage does not permit use for tls server authentication",
+            "invalidcertificate(invalidpurpose",
         ],
     },
     Entry {
@@ -102,8 +125,9 @@ pub(super) const ENTRIES: &[Entry] = &[
         fix: "Have the server's certificate issued again: pgpki issue-server HOST.",
         findings: &["revoked"],
         texts: &[
-            "verify failed: certificate revoked",
             "invalid peer certificate: revoked",
+            "certificate verify failed: certificate revoked",
+            "invalidcertificate(revoked)",
         ],
     },
     Entry {
@@ -154,16 +178,17 @@ pub(super) const ENTRIES: &[Entry] = &[
         findings: &["root-file-missing"],
         texts: &[
             "root certificate file … does not exist",
-            "could not get home directory to locate root certificate file",
             "could not open ssl root certificate file",
+            // libpq's fe-secure-openssl.c.
+            "could not get home directory to locate root certificate file",
         ],
     },
     Entry {
         name: "server-issuer-unknown",
         title: "The client does not know who signed the server's certificate",
         cause: "The chain that the server sends leads to no root that the client has: the client has \
-                another root, or only an intermediate CA, or the server does not send the CA in \
-                between.",
+                another root (one of the same name and another key is another one), or only an \
+                intermediate CA, or the server does not send the CA in between.",
         checks: &[
             "pgpki inspect --root root.crt HOST:PORT says where the chain ends",
             "root.crt of the client: the self-signed root, not an intermediate CA",
@@ -175,18 +200,25 @@ pub(super) const ENTRIES: &[Entry] = &[
         findings: &["chain-broken", "chain-incomplete", "root-unknown"],
         texts: &[
             "unable to get local issuer certificate",
-            "unable to get issuer certificate",
-            "unable_to_get_issuer_cert",
             "unable to verify the first certificate",
-            "unable_to_verify_leaf_signature",
             "self-signed certificate",
-            "self signed certificate",
-            "self_signed_cert_in_chain",
-            "depth_zero_self_signed_cert",
             "pkix path building failed",
             "unable to find valid certification path to requested target",
             "x509: certificate signed by unknown authority",
             "invalid peer certificate: unknownissuer",
+            "certificate verify failed: unable to get local issuer certificate",
+            "certificate verify failed: self-signed certificate",
+            "path does not chain with any of the trust anchors",
+            "invalid peer certificate: badsignature",
+            "invalidcertificate(unknownissuer)",
+            "invalidcertificate(badsignature)",
+            "unable_to_get_issuer_cert",
+            "unable_to_verify_leaf_signature",
+            "self_signed_cert_in_chain",
+            "depth_zero_self_signed_cert",
+            // OpenSSL's other words for it (crypto/x509/x509_txt.c); 1.1.1 has no hyphen.
+            "unable to get issuer certificate",
+            "self signed certificate",
         ],
     },
     Entry {
@@ -208,7 +240,7 @@ pub(super) const ENTRIES: &[Entry] = &[
             "root-missing",
             "expired",
         ],
-        texts: &["certificate verify failed", "certificate_verify_failed"],
+        texts: &["certificate verify failed"],
     },
     Entry {
         name: "weak-sslmode",

@@ -2,7 +2,7 @@
 
 use pgpki_testing::{Cluster, ServerPrograms};
 
-use super::{explained, log_during, psql_says};
+use super::{explained, libpqs, log_during, psql_says};
 use crate::material::{CLIENTS, Material, TLS, put, put_credential};
 
 /// The first version without `clientcert=1`.
@@ -138,5 +138,47 @@ fn rules_that_a_version_does_not_take() {
             "host all all all scram-sha-256 clientcert=verify-full",
             "certificate-without-hostssl",
         );
+    }
+}
+
+/// A name that a map does not have, which only the log tells.
+#[test]
+fn a_map_without_a_line_for_it() {
+    let material = Material::new();
+    let files = material.files(&material.client("alice"), &material.root());
+    for programs in ServerPrograms::every() {
+        let cluster = cluster(&material, &programs, "hostssl all all all cert map=people");
+        let logged = log_during(&cluster, "FATAL", || {
+            psql_says(
+                &cluster,
+                None,
+                &format!("user=alice sslmode=require {files}"),
+            );
+        });
+        explained(&logged, &["certificate-for-another-role"]);
+    }
+}
+
+#[test]
+fn channel_binding_without_a_password() {
+    let material = Material::new();
+    for programs in ServerPrograms::every() {
+        let cluster = cluster(&material, &programs, "hostssl all all all trust");
+        for libpq in libpqs(&cluster) {
+            let conninfo = "user=alice sslmode=require channel_binding=require";
+            let said = psql_says(&cluster, libpq.as_ref(), conninfo);
+            explained(&said, &["channel-binding"]);
+        }
+    }
+}
+
+#[test]
+fn hostssl_without_tls() {
+    let material = Material::new();
+    for programs in ServerPrograms::every() {
+        let mut cluster = cluster(&material, &programs, "hostssl all all all cert");
+        cluster.set_conf("ssl = off\n");
+        cluster.reload().unwrap();
+        explained(&cluster.log(), &["server-without-tls"]);
     }
 }

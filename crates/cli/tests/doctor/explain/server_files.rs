@@ -56,7 +56,31 @@ fn content_faults(material: &Material) -> Vec<Fault<'_>> {
     let (server, other) = (material.server(), material.server_for("other"));
     let reversed = server.reversed();
     let der = pgpki_core::first_certificate(&server.chain).unwrap();
+    let rsa = openssl(["genrsa", "2048"]).stdout;
+    let closed = |it: &Cluster, name: &str| chown(it.data_dir().join(name), Some(0), Some(0));
     vec![
+        (
+            "key-mismatch",
+            Box::new(move |it| {
+                put(it, "own.key", &rsa);
+            }),
+        ),
+        (
+            "certificate-file-unreadable",
+            Box::new(move |it| closed(it, "own.crt").unwrap()),
+        ),
+        (
+            "certificate-file-unreadable",
+            Box::new(move |it| closed(it, "root.crt").unwrap()),
+        ),
+        (
+            "certificate-file-unreadable",
+            Box::new(move |it| closed(it, "root.crl").unwrap()),
+        ),
+        (
+            "certificate-file-unreadable",
+            Box::new(|it| fs::remove_file(it.data_dir().join("root.crl")).unwrap()),
+        ),
         (
             "key-mismatch",
             Box::new(move |it| {

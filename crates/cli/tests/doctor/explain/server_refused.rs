@@ -91,6 +91,14 @@ fn for_another_host() {
 }
 
 #[test]
+fn without_a_name_to_compare() {
+    let material = Material::new();
+    let conninfo = trusting(&material, "own.crt", &material.root());
+    let conninfo = format!("{conninfo} host=''");
+    check(&material.server(), &conninfo, &["host-name-needed"]);
+}
+
+#[test]
 fn no_root_file() {
     let material = Material::new();
     let missing = text(&material.scene.path("none.crt"));
