@@ -16,7 +16,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         findings: &["der-not-pem", "wrong-content"],
         texts: &[
             "no start line",
-            // OpenSSL 1.1.1, of a key (crypto/pem/pem_err.c).
+            // Of a key: the reason stands in crypto/pem/pem_err.c of openssl/openssl, 1.1.1 to 3.5.
             "could not load private key file … no start line",
         ],
     },
@@ -41,7 +41,8 @@ pub(super) const ENTRIES: &[Entry] = &[
         findings: &["key-too-small"],
         texts: &[
             "ee key too small",
-            // OpenSSL, of a CA above it (ssl/ssl_err.c).
+            // Of a CA above it: openssl/openssl, ssl/ssl_err.c in 1.1.1 and 3.0, crypto/ssl_err.c in
+            // 3.5.
             "ca key too small",
         ],
     },
@@ -72,7 +73,7 @@ pub(super) const ENTRIES: &[Entry] = &[
             "could not load root certificate file … permission denied",
             "could not load ssl certificate revocation list file … no such file",
             "could not load ssl certificate revocation list file … permission denied",
-            // libpq's fe-secure-openssl.c.
+            // postgres/postgres, src/interfaces/libpq/fe-secure-openssl.c, 13 to 18.
             "could not open certificate file",
             "could not read root certificate file … permission denied",
         ],

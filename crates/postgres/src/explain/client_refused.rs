@@ -1,7 +1,8 @@
 //! The server refuses the client's certificate, or its lack of one.
 //!
 //! The client sees an alert (RFC 8446 section 6.2), which each TLS library words in its own way:
-//! OpenSSL with `sslv3` or `tlsv1` in front up to 3.1, with `ssl/tls` from 3.2 on.
+//! OpenSSL with `sslv3` or `tlsv1` in front in 1.1.1 and 3.0, with `ssl/tls` or `tlsv1` in 3.5
+//! (ssl/ssl_err.c and crypto/ssl_err.c of openssl/openssl).
 //! The server's log has the cause from PostgreSQL 16 on, as DETAIL.
 
 use super::Entry;
@@ -120,7 +121,8 @@ pub(super) const ENTRIES: &[Entry] = &[
             "received fatal alert: unsupportedcertificate",
             "remote error: tls: unsupported certificate",
             "alertreceived(unsupportedcertificate)",
-            // OpenSSL 3.0 and later (crypto/x509/x509_txt.c); 1.1.1 says `unsupported`.
+            // openssl/openssl, crypto/x509/x509_txt.c: `unsuitable` in 3.0 and 3.5, `unsupported` in
+            // 1.1.1.
             "client certificate verification failed at depth … unsuitable certificate purpose",
         ],
     },
@@ -151,7 +153,8 @@ pub(super) const ENTRIES: &[Entry] = &[
             "received fatal alert: unknownca",
             "remote error: tls: unknown certificate authority",
             "alertreceived(unknownca)",
-            // OpenSSL's other words for it (crypto/x509/x509_txt.c); 1.1.1 has no hyphen.
+            // The other words of openssl/openssl, crypto/x509/x509_txt.c: `self-signed` in 3.0 and
+            // 3.5, `self signed` in 1.1.1.
             "client certificate verification failed at depth … unable to get issuer certificate",
             "client certificate verification failed at depth … unable to verify the first certificate",
             "client certificate verification failed at depth … self-signed certificate",
@@ -225,7 +228,8 @@ pub(super) const ENTRIES: &[Entry] = &[
         ],
         texts: &[
             "connection requires a valid client certificate",
-            // RFC 8446 section 6.2: what is not PostgreSQL may send it, such as a pooler.
+            // `tlsv13 alert certificate required` in openssl/openssl, ssl/ssl_err.c in 1.1.1 and 3.0,
+            // crypto/ssl_err.c in 3.5. PostgreSQL does not send it; what stands before it may.
             "alert certificate required",
         ],
     },

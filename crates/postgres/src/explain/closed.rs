@@ -29,6 +29,8 @@ pub(super) const ENTRIES: &[Entry] = &[
             "java.net.socketexception: broken pipe",
             "java.net.socketexception: connection reset",
             // Which error it is, EPIPE or ECONNRESET, and at which step, is a matter of microseconds.
+            // golang/go 1.19, OpError in src/net/net.go and src/syscall/zerrors_linux_amd64.go;
+            // tokio-postgres 0.7.18, src/error/mod.rs, around what std::io::Error prints.
             "read tcp … connection reset by peer",
             "write tcp … broken pipe",
             "error performing tls handshake: connection reset by peer",
@@ -85,7 +87,8 @@ pub(super) const ENTRIES: &[Entry] = &[
             "kind: unexpectedeof",
             "tls handshake eof",
             "unexpected_eof_while_reading",
-            // libpq's fe-secure-openssl.c, in a session that stood.
+            // postgres/postgres, src/interfaces/libpq/fe-secure-openssl.c, 13 to 18: in a session
+            // that stood.
             "ssl connection has been closed unexpectedly",
         ],
     },

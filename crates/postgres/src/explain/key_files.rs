@@ -55,11 +55,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         fix: "For a server: chgrp to the server's group with mode 0640, or chown to its user with \
               0600. For a client: chown it to that user.",
         findings: &["key-unreadable"],
-        texts: &[
-            "could not load private key file … permission denied",
-            // libpq 17 and later (fe-secure-openssl.c).
-            "could not open private key file … permission denied",
-        ],
+        texts: &["could not load private key file … permission denied"],
     },
     Entry {
         name: "key-inaccessible",
@@ -74,7 +70,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         findings: &["file-missing", "directory-closed", "key-missing"],
         texts: &[
             "could not access private key file",
-            // libpq's fe-secure-openssl.c.
+            // postgres/postgres, src/interfaces/libpq/fe-secure-openssl.c, 15 to 18.
             "could not stat private key file",
         ],
     },
@@ -120,7 +116,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         name: "key-passphrase",
         title: "The private key is encrypted, and its passphrase is missing or wrong",
         cause: "A server asks ssl_passphrase_command, and at a reload only with \
-                ssl_passphrase_command_supports_reload = on; libpq takes sslpassword.",
+                ssl_passphrase_command_supports_reload = on; libpq and pgJDBC take sslpassword.",
         checks: &[
             "the first line of the file: ENCRYPTED PRIVATE KEY, or Proc-Type: 4,ENCRYPTED below it",
             "what the command of ssl_passphrase_command prints when the server's user runs it",
@@ -130,6 +126,8 @@ pub(super) const ENTRIES: &[Entry] = &[
         texts: &[
             "cannot be reloaded because it requires a passphrase",
             "could not load private key file … bad decrypt",
+            // pgjdbc/pgjdbc 42.5.5, pgjdbc/src/main/java/org/postgresql/ssl/LazyKeyManager.java.
+            "could not decrypt ssl key file",
         ],
     },
     Entry {
@@ -158,11 +156,6 @@ pub(super) const ENTRIES: &[Entry] = &[
         ],
         fix: "openssl pkcs8 -topk8 -nocrypt -in postgresql.key -outform DER -out postgresql.pk8",
         findings: &["key-not-pkcs8", "pkcs12-alias"],
-        texts: &[
-            "extra data at the end",
-            "could not read ssl key file",
-            // pgJDBC's LazyKeyManager.
-            "could not decrypt ssl key file",
-        ],
+        texts: &["extra data at the end", "could not read ssl key file"],
     },
 ];

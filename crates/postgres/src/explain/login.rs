@@ -64,7 +64,7 @@ pub(super) const ENTRIES: &[Entry] = &[
             "no pg_hba.conf entry … no encryption",
             "no pg_hba.conf entry … ssl off",
             "pg_hba.conf rejects … no encryption",
-            // PostgreSQL 13 (auth.c).
+            // postgres/postgres, src/backend/libpq/auth.c, 13.
             "pg_hba.conf rejects … ssl off",
         ],
     },
@@ -94,7 +94,8 @@ pub(super) const ENTRIES: &[Entry] = &[
         texts: &[
             "invalid value for clientcert",
             "clientcert only accepts \"verify-full\"",
-            // PostgreSQL 13, and the wording between (hba.c).
+            // postgres/postgres, src/backend/libpq/hba.c: 13; then 14 to 18, what the column error of
+            // pg_hba_file_rules says where the log says `only accepts`.
             "clientcert cannot be set to \"no-verify\"",
             "clientcert can only be set to \"verify-full\"",
         ],
@@ -125,7 +126,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         findings: &[],
         texts: &[
             "channel binding required",
-            // libpq's fe-auth.c.
+            // postgres/postgres, src/interfaces/libpq/fe-auth.c, 13 to 18.
             "channel binding is required",
         ],
     },

@@ -34,8 +34,11 @@ pub(super) const ENTRIES: &[Entry] = &[
         fix: "Do not log in before it is known who sends that.",
         findings: &["data-before-tls"],
         texts: &[
-            // PostgreSQL's backend_startup.c and libpq's fe-connect.c.
+            // postgres/postgres, 13 to 18: `request` in src/backend/postmaster/postmaster.c (from 17
+            // on src/backend/tcop/backend_startup.c), `response` in
+            // src/interfaces/libpq/fe-connect.c.
             "received unencrypted data after ssl re",
+            // src/backend/libpq/be-secure.c, 17 and 18.
             "buffered unencrypted data remains after negotiating ssl connection",
         ],
     },
@@ -51,9 +54,13 @@ pub(super) const ENTRIES: &[Entry] = &[
         fix: "Leave sslnegotiation=direct away, or have the proxy offer ALPN postgresql.",
         findings: &["not-postgresql"],
         texts: &[
-            // RFC 7301 section 3.2, in OpenSSL's words.
-            "alert no application protocol",
-            // PostgreSQL's backend_startup.c and libpq's fe-secure-openssl.c.
+            // openssl/openssl, ssl/ssl_err.c (crypto/ssl_err.c in 3.5): alone in a server's log, after
+            // `alert` in a client from 3.0 on. For a client with 1.1.1, libpq 17 and 18 have the words
+            // (src/interfaces/libpq/fe-secure-openssl.c).
+            "no application protocol",
+            // postgres/postgres, 17 and 18: src/backend/libpq/be-secure-openssl.c; then
+            // src/backend/tcop/backend_startup.c and src/interfaces/libpq/fe-secure-openssl.c; and the
+            // latter alone.
             "connection request with unexpected alpn protocol",
             "without alpn protocol negotiation extension",
             "was established with unexpected alpn protocol",
@@ -77,7 +84,7 @@ pub(super) const ENTRIES: &[Entry] = &[
             "received fatal alert: protocolversion",
             "tls: protocol version not supported",
             "alertreceived(protocolversion)",
-            // OpenSSL's ssl_err.c.
+            // openssl/openssl, ssl/ssl_err.c in 1.1.1 and 3.0, crypto/ssl_err.c in 3.5.
             "unsupported protocol",
             "no protocols available",
         ],
@@ -98,7 +105,8 @@ pub(super) const ENTRIES: &[Entry] = &[
             "received fatal alert: handshakefailure",
             "remote error: tls: handshake failure",
             "alertreceived(handshakefailure)",
-            // OpenSSL's ssl_err.c, in a server's log.
+            // openssl/openssl, ssl/ssl_err.c in 1.1.1 and 3.0, crypto/ssl_err.c in 3.5: in a server's
+            // log.
             "no shared cipher",
             "no suitable signature algorithm",
         ],

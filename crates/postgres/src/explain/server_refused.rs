@@ -25,11 +25,13 @@ pub(super) const ENTRIES: &[Entry] = &[
             "certificate verify failed: ip address mismatch, certificate is not valid for",
             "invalidcertificate(notvalidforname",
             "err_tls_cert_altname_invalid",
-            // Go's crypto/x509, HostnameError.
+            // golang/go 1.19, HostnameError in src/crypto/x509/verify.go.
             "x509: certificate is not valid for any names",
-            // OpenJDK's HostnameChecker, in drivers that leave the name to it; pgJDBC does not.
+            // openjdk/jdk 17 and 25, sun/security/util/HostnameChecker.java of java.base: in drivers
+            // that leave the name to it; pgJDBC does not.
             "no subject alternative dns name matching",
             "no subject alternative names matching ip address",
+            "no name matching … found",
         ],
     },
     Entry {
@@ -44,7 +46,7 @@ pub(super) const ENTRIES: &[Entry] = &[
             "certificate relies on legacy common name field",
             "certificate not valid for name … certificate is not valid for any names",
             "invalidcertificate(notvalidfornamecontext … presented: [] }",
-            // OpenJDK's HostnameChecker.
+            // openjdk/jdk 17 and 25, sun/security/util/HostnameChecker.java.
             "no subject alternative names present",
         ],
     },
@@ -179,7 +181,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         texts: &[
             "root certificate file … does not exist",
             "could not open ssl root certificate file",
-            // libpq's fe-secure-openssl.c.
+            // postgres/postgres, src/interfaces/libpq/fe-secure-openssl.c, 13 to 18.
             "could not get home directory to locate root certificate file",
         ],
     },
@@ -216,7 +218,8 @@ pub(super) const ENTRIES: &[Entry] = &[
             "unable_to_verify_leaf_signature",
             "self_signed_cert_in_chain",
             "depth_zero_self_signed_cert",
-            // OpenSSL's other words for it (crypto/x509/x509_txt.c); 1.1.1 has no hyphen.
+            // The other words of openssl/openssl, crypto/x509/x509_txt.c: `self-signed` in 3.0 and
+            // 3.5, `self signed` in 1.1.1.
             "unable to get issuer certificate",
             "self signed certificate",
         ],
