@@ -65,6 +65,13 @@ pub(crate) const FAKETIME: Need = Need {
     is_here: || in_path("faketime"),
 };
 
+/// Opens our backups, and makes some that we open.
+pub(crate) const AGE: Need = Need {
+    name: "age",
+    package: "age",
+    is_here: || in_path("age"),
+};
+
 /// Is the attacker in tests of a hostile owner: it plants links faster than a shell.
 pub(crate) const PYTHON: Need = Need {
     name: "python3",

@@ -9,7 +9,7 @@ use pgpki_testing::ServerPrograms;
 use crate::drivers;
 use crate::fetch;
 use crate::prerequisites::{
-    self, FAKETIME, GNUTLS, OPENSSL, POSTGRESQL, PYTHON, STRACE, SYSTEMD, UTIL_LINUX,
+    self, AGE, FAKETIME, GNUTLS, OPENSSL, POSTGRESQL, PYTHON, STRACE, SYSTEMD, UTIL_LINUX,
 };
 use crate::running::{self, Failure};
 
@@ -31,6 +31,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         &GNUTLS,
         &STRACE,
         &UTIL_LINUX,
+        &AGE,
         &FAKETIME,
         &PYTHON,
         &SYSTEMD,

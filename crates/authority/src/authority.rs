@@ -12,11 +12,11 @@ use time::OffsetDateTime;
 use crate::ca_store::{CaStore, CaStoreError};
 use crate::credential::{Signer, Trust, chain};
 use crate::hierarchy::Hierarchy;
-use crate::ledger::{self, Crl, KnownCa, Ledger, LedgerError};
+use crate::ledger::{self, CaState, Crl, KnownCa, Ledger, LedgerError};
 use crate::settings::{self, Settings, SettingsError};
 
-const ROOT: &str = "root";
-const ISSUING: &str = "issuing";
+pub(crate) const ROOT: &str = "root";
+pub(crate) const ISSUING: &str = "issuing";
 
 /// Why an authority could not be made, opened or used.
 #[derive(Debug, thiserror::Error)]
@@ -153,13 +153,25 @@ impl Authority {
         if lock.is_some() {
             ledger.read_at_once()?;
         }
+        let hierarchy = Hierarchy::new(ledger.cas()?);
+        let issuing = CaStore::open(&home, ISSUING).map_err(|error| {
+            let last = hierarchy.cas().rfind(|ca| ca.profile == Profile::Issuing);
+            match last.filter(|_| !path.join(ISSUING).exists()) {
+                Some(last) => AuthorityError::Inconsistent {
+                    path: path.to_owned(),
+                    what: "issuing/ is missing, and with it the CA",
+                    ca: last.facts.common_name.clone(),
+                },
+                None => error.into(),
+            }
+        })?;
         Ok(Self {
             home: path.to_owned(),
             settings,
-            hierarchy: Hierarchy::new(ledger.cas()?),
+            hierarchy,
             ledger,
             roots: CaStore::open(&home, ROOT)?,
-            issuing: CaStore::open(&home, ISSUING)?,
+            issuing,
             _lock: lock,
         })
     }
@@ -209,7 +221,10 @@ impl Authority {
     }
 
     /// Opens the key of the newest root, and closes it again: whether the passphrase is right.
-    pub(crate) fn try_root(&self, passphrase: Option<&[u8]>) -> Result<(), AuthorityError> {
+    ///
+    /// # Errors
+    /// It is wrong, or the key cannot be used.
+    pub fn try_root(&self, passphrase: Option<&[u8]>) -> Result<(), AuthorityError> {
         let root = self.newest_root()?;
         self.roots.unlock(&root.certificate, passphrase)?;
         Ok(())
@@ -225,20 +240,23 @@ impl Authority {
         let ca = match profile {
             Profile::Client if self.hierarchy.signers(now).nth(1).is_some() => {
                 let servers = self.ledger.servers_in_use(now)?;
-                let oldest = servers.iter().map(|(_, issuer)| *issuer).min();
-                self.hierarchy.client_signer(oldest, now)
+                let issuers = servers.iter().map(|(_, issuer)| *issuer);
+                self.hierarchy.client_signer(issuers, now)
             }
             _ => self.hierarchy.server_signer(now),
         };
         let known =
             ca.ok_or_else(|| self.inconsistent("ledger.db knows no CA that signs", "issuing CA"))?;
-        if !self.issuing.has(&known.certificate)? {
-            return Err(self.inconsistent("issuing/ has no CA", &known.facts.common_name));
-        }
+        let ca = self.issuing.unlock(&known.certificate, None);
         Ok(Signer {
             id: known.id,
-            ca: self.issuing.unlock(&known.certificate, None)?,
-            chain: chain(&self.hierarchy, known.id, now),
+            ca: ca.map_err(|error| match error {
+                CaStoreError::NotKept { .. } => {
+                    self.inconsistent("issuing/ has no CA", &known.facts.common_name)
+                }
+                error => error.into(),
+            })?,
+            chain: chain(&self.hierarchy, known.id, profile, now),
         })
     }
 
@@ -262,14 +280,19 @@ impl Authority {
         now: OffsetDateTime,
     ) -> Result<Trust, AuthorityError> {
         let roots = self.hierarchy.roots(now);
+        let mut roots: Vec<&[u8]> = roots.map(|root| root.certificate.as_slice()).collect();
         let crls = match profile {
             Profile::Client => Vec::new(),
-            _ => self.ledger.crls()?,
+            _ => {
+                roots.extend(self.hierarchy.bridges(now));
+                self.ledger.crls()?
+            }
         };
         let is_needed = |crl: &&Crl| self.hierarchy.covered(now).any(|ca| ca.id == crl.ca);
         Ok(Trust {
             roots: roots
-                .map(|root| pgpki_core::pem("CERTIFICATE", &root.certificate))
+                .into_iter()
+                .map(|root| pgpki_core::pem("CERTIFICATE", root))
                 .collect(),
             crls: crls
                 .iter()
@@ -279,9 +302,19 @@ impl Authority {
         })
     }
 
-    /// Removes what killed runs have left in the home. No other run may be active.
+    /// Removes what killed runs have left in the home, the keys of CAs that came to nothing included. No other run may
+    /// be active.
     pub(crate) fn sweep_home(&self) -> Result<usize, AuthorityError> {
-        Ok(self.roots.sweep()?.removed + self.issuing.sweep()?.removed)
+        let mut removed = self.roots.sweep()?.removed + self.issuing.sweep()?.removed;
+        let pending = |ca: &&KnownCa| ca.state == CaState::Pending;
+        for ca in self.hierarchy.cas().filter(pending) {
+            let store = match ca.profile {
+                Profile::Root => &self.roots,
+                _ => &self.issuing,
+            };
+            removed += usize::from(store.discard(&ca.certificate)?);
+        }
+        Ok(removed)
     }
 
     pub(crate) fn inconsistent(&self, what: &'static str, ca: &str) -> AuthorityError {

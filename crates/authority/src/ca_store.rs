@@ -12,10 +12,10 @@ use pgpki_fs::{
 use zeroize::Zeroizing;
 
 /// More than any certificate or key takes.
-const MAX_BYTES: u64 = 1 << 16;
+pub(crate) const MAX_BYTES: u64 = 1 << 16;
 
-const CERTIFICATE: &str = "ca.crt";
-const KEY: &str = "ca.key";
+pub(crate) const CERTIFICATE: &str = "ca.crt";
+pub(crate) const KEY: &str = "ca.key";
 
 /// Why a CA could not be kept or used.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +36,12 @@ pub enum CaStoreError {
         /// The file.
         path: PathBuf,
     },
+    /// No generation holds the certificate that is asked for.
+    #[error("{} holds no such CA", path.display())]
+    NotKept {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The certificate cannot be used.
     #[error("{}: {source}", path.display())]
     Certificate {
@@ -52,6 +58,17 @@ pub enum CaStoreError {
         /// What is wrong with it.
         source: KeyError,
     },
+}
+
+impl CaStoreError {
+    /// Whether no more is wrong than that a key needs a passphrase.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        let source = match self {
+            Self::Key { source, .. } => source,
+            _ => return false,
+        };
+        matches!(source, KeyError::PassphraseNeeded)
+    }
 }
 
 /// Where one kind of CA is kept: the root, or the issuing CA.
@@ -102,6 +119,15 @@ impl CaStore {
         Ok(self.installation.sweep()?)
     }
 
+    /// Removes a CA (DER) that came to nothing, with its key. Whether it was there.
+    pub(crate) fn discard(&self, certificate: &[u8]) -> Result<bool, CaStoreError> {
+        let generation = self.generation_of(certificate)?;
+        if let Some(generation) = generation {
+            self.installation.discard(generation)?;
+        }
+        Ok(generation.is_some())
+    }
+
     /// Whether the certificate (DER) is kept here.
     pub(crate) fn has(&self, certificate: &[u8]) -> Result<bool, CaStoreError> {
         Ok(self.generation_of(certificate)?.is_some())
@@ -134,8 +160,8 @@ impl CaStore {
 
     fn generation_that_holds(&self, certificate: &[u8]) -> Result<u32, CaStoreError> {
         self.generation_of(certificate)?
-            .ok_or_else(|| CaStoreError::Missing {
-                path: self.installation.path().join("g????").join(CERTIFICATE),
+            .ok_or_else(|| CaStoreError::NotKept {
+                path: self.installation.path().to_owned(),
             })
     }
 

@@ -50,8 +50,13 @@ pub(crate) struct Signer {
 }
 
 /// The certificates that follow a leaf of `issuer`, PEM.
-pub(crate) fn chain(hierarchy: &Hierarchy, issuer: CaId, now: OffsetDateTime) -> String {
-    let chain = hierarchy.chain(issuer, now).into_iter();
+pub(crate) fn chain(
+    hierarchy: &Hierarchy,
+    issuer: CaId,
+    profile: Profile,
+    now: OffsetDateTime,
+) -> String {
+    let chain = hierarchy.chain(issuer, profile, now).into_iter();
     chain
         .map(|der| pgpki_core::pem("CERTIFICATE", der))
         .collect()

@@ -281,7 +281,7 @@ impl Authority {
     ) -> Result<Live, DeliverError> {
         let place = &known.place;
         let trust = self.trust(place.holder.profile(), now)?;
-        let chain = chain(&self.hierarchy, known.issuer, now);
+        let chain = chain(&self.hierarchy, known.issuer, place.holder.profile(), now);
         match place.kind {
             PlaceKind::Installation => {
                 let installation = Installation::open(&place.path, place.owner)?;

@@ -10,7 +10,7 @@ use pgpki_core::profile::Profile;
 use pgpki_core::validity::Validity;
 use time::OffsetDateTime;
 
-use crate::ledger::{CaId, CaState, KnownCa};
+use crate::ledger::{CaId, CaState, Cross, KnownCa};
 use crate::rotation::Step;
 use crate::settings::Settings;
 
@@ -50,6 +50,20 @@ impl Hierarchy {
         self.active(Profile::Root).next()
     }
 
+    /// Whether the newest root has taken over at `now`: it is the only one, or no issuing CA under another one counts any
+    /// more, and so nothing that it has signed.
+    #[must_use]
+    pub fn is_settled(&self, now: OffsetDateTime) -> bool {
+        let mut roots = self.roots(now);
+        let newest = roots.next().map(|root| root.id);
+        if roots.next().is_none() {
+            return true;
+        }
+        let counts = |ca: &&KnownCa| ca.profile == Profile::Issuing && ca.state != CaState::Revoked;
+        let mut issuing = self.covered(now).filter(counts);
+        issuing.all(|ca| ca.parent == newest)
+    }
+
     /// The issuing CAs that may sign at `now`, the newest first.
     pub fn signers(&self, now: OffsetDateTime) -> impl Iterator<Item = &KnownCa> {
         self.active(Profile::Issuing).filter(move |ca| {
@@ -69,37 +83,71 @@ impl Hierarchy {
     /// Who signs for clients at `now`: the newest that every server in use has heard of.
     ///
     /// PostgreSQL checks a CRL of every CA in a client's chain, and a server that has none of the
-    /// newest CA refuses its clients. `oldest` is the oldest CA that has signed the certificate of a
-    /// server in use: its files are of the same time, and have the CRLs of the CAs up to it.
+    /// newest CA refuses its clients. `servers` are those that have signed the certificates of servers in
+    /// use: the files beside each are of the same time, and have the CRLs of the CAs up to it. A
+    /// server whose CA was revoked has to be handed another certificate in any case.
+    ///
+    /// Close to its end a CA signs for clients no more, whoever has not heard of the next: all that it signs ends with
+    /// it, at one instant, and for most of its last third the next one was there to be handed over.
     #[must_use]
-    pub fn client_signer(&self, oldest: Option<CaId>, now: OffsetDateTime) -> Option<&KnownCa> {
+    pub fn client_signer(
+        &self,
+        servers: impl IntoIterator<Item = CaId>,
+        now: OffsetDateTime,
+    ) -> Option<&KnownCa> {
+        let is_revoked = |id: &CaId| {
+            let ca = self.ca(*id);
+            ca.is_some_and(|ca| ca.state == CaState::Revoked)
+        };
+        let oldest = servers.into_iter().filter(|id| !is_revoked(id)).min();
         let is_known = |ca: &&KnownCa| oldest.is_none_or(|oldest| ca.id <= oldest);
         let newest = || self.server_signer(now);
-        self.signers(now).find(is_known).or_else(newest)
+        let mut known = self.signers(now).filter(is_known);
+        known.find(|ca| !is_closing(ca, now)).or_else(newest)
     }
 
-    /// The certificates that follow a leaf of this issuing CA, DER: its own, and the one that ties
-    /// its root to the root before it.
+    /// The certificates that follow a leaf of this issuing CA, DER: its own, and for a server the one that ties its root
+    /// to the root before it.
+    ///
+    /// A client does without: servers trust its root, or have that certificate themselves. pgJDBC keeps a certificate
+    /// to itself when the last issuer in its file is none that the server names, which the old root is not any more
+    /// when it has been retired.
     #[must_use]
-    pub fn chain(&self, issuer: CaId, now: OffsetDateTime) -> Vec<&[u8]> {
+    pub fn chain(&self, issuer: CaId, profile: Profile, now: OffsetDateTime) -> Vec<&[u8]> {
         let Some(issuer) = self.ca(issuer) else {
             return Vec::new();
         };
         let root = issuer.parent.and_then(|parent| self.ca(parent));
-        let cross = root.and_then(|root| root.cross.as_ref()).filter(|cross| {
-            let trusted = self.roots(now).any(|root| root.id == cross.parent);
-            trusted && counts(cross.validity, now)
-        });
+        let cross = root
+            .and_then(|root| self.bridge(root, now))
+            .filter(|_| profile == Profile::Server);
         let own = std::iter::once(&issuer.certificate);
         let chain = own.chain(cross.map(|cross| &cross.certificate));
         chain.map(Vec::as_slice).collect()
     }
 
-    /// The CAs whose CRLs a server needs at `now`: all that count, and whose chain leads to a root
-    /// that is trusted.
+    /// The certificates of roots that are not trusted for themselves, DER, but were signed by one that is. A server has
+    /// them beside the roots, so that the clients of a change of roots that was undone stay good.
+    pub fn bridges(&self, now: OffsetDateTime) -> impl Iterator<Item = &[u8]> {
+        let retired = self.cas.iter().filter(|ca| ca.state == CaState::Retired);
+        let bridges = retired.filter_map(move |root| self.bridge(root, now));
+        bridges.map(|cross| cross.certificate.as_slice())
+    }
+
+    /// The certificate that ties a root to one that is trusted at `now`.
+    fn bridge<'a>(&'a self, root: &'a KnownCa, now: OffsetDateTime) -> Option<&'a Cross> {
+        root.cross.as_ref().filter(|cross| {
+            let trusted = self.roots(now).any(|root| root.id == cross.parent);
+            trusted && counts(cross.validity, now)
+        })
+    }
+
+    /// The CAs whose CRLs a server needs at `now`: all whose time is not over, and whose chain leads to a root that is
+    /// trusted. Also one that was made by a clock that was ahead, so that every server knows it when its time comes.
     pub fn covered(&self, now: OffsetDateTime) -> impl Iterator<Item = &KnownCa> {
         self.cas.iter().filter(move |ca| {
-            ca.state != CaState::Pending && counts(ca.facts.validity, now) && self.leads_up(ca, now)
+            let is_over = now > ca.facts.validity.not_after;
+            ca.state != CaState::Pending && !is_over && self.leads_up(ca, now)
         })
     }
 
@@ -139,7 +187,6 @@ impl Hierarchy {
             certificate: Vec::new(),
             facts: CaFacts {
                 common_name: String::new(),
-                subject: String::new(),
                 validity,
             },
             cross: None,
@@ -157,19 +204,38 @@ impl Hierarchy {
     }
 
     fn leads_up(&self, ca: &KnownCa, now: OffsetDateTime) -> bool {
-        let trusted = |id| self.roots(now).any(|root| root.id == id);
         let root = ca.parent.map_or(Some(ca), |parent| self.ca(parent));
-        let crossed = |root: &KnownCa| {
-            let cross = root.cross.as_ref();
-            cross.is_some_and(|cross| trusted(cross.parent) && counts(cross.validity, now))
-        };
-        root.is_some_and(|root| trusted(root.id) || crossed(root))
+        root.is_some_and(|root| {
+            let mut trusted = self.roots(now);
+            trusted.any(|it| it.id == root.id) || self.bridge(root, now).is_some()
+        })
     }
 
     fn active(&self, profile: Profile) -> impl Iterator<Item = &KnownCa> {
         let newest_first = self.cas.iter().rev();
-        newest_first.filter(move |ca| ca.profile == profile && ca.state == CaState::Active)
+        newest_first.filter(move |ca| {
+            ca.profile == profile && ca.state == CaState::Active && !self.is_overtaken(ca)
+        })
     }
+
+    /// Whether a root that was made later begins earlier: this one was made by a clock that was ahead. Nobody has waited
+    /// for its time to come, and when it comes nobody trusts it.
+    fn is_overtaken(&self, ca: &KnownCa) -> bool {
+        let later = self.cas.iter().rev().take_while(|later| later.id > ca.id);
+        let mut roots =
+            later.filter(|it| it.profile == Profile::Root && it.state != CaState::Pending);
+        let begins = ca.facts.validity.not_before;
+        ca.profile == Profile::Root && roots.any(|later| later.facts.validity.not_before < begins)
+    }
+}
+
+/// What part of its own time a CA that is followed by another one stops signing for clients before its end: of five
+/// years five months, which is more than the four in which a client's certificate of a year is due.
+pub(crate) const CLOSING: i32 = 12;
+
+fn is_closing(ca: &KnownCa, now: OffsetDateTime) -> bool {
+    let validity = ca.facts.validity;
+    now >= validity.not_after - validity.length() / CLOSING
 }
 
 fn counts(validity: Validity, now: OffsetDateTime) -> bool {

@@ -7,6 +7,7 @@
 mod cas;
 mod certificates;
 mod places;
+mod restored;
 mod rows;
 
 use std::path::{Path, PathBuf};
@@ -75,8 +76,7 @@ CREATE TABLE revocations (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE places (
-    id           INTEGER PRIMARY KEY,
-    path         TEXT    NOT NULL UNIQUE,
+    path         TEXT    PRIMARY KEY,
     kind         TEXT    NOT NULL,
     profile      TEXT    NOT NULL,
     common_name  TEXT    NOT NULL,
@@ -86,7 +86,7 @@ CREATE TABLE places (
     uid          INTEGER NOT NULL,
     gid          INTEGER NOT NULL,
     serial       BLOB    NOT NULL CHECK (length(serial) = 16)  -- what belongs there
-) STRICT;
+) STRICT, WITHOUT ROWID;
 CREATE INDEX places_by_serial ON places (serial);
 
 CREATE TABLE clusters (
@@ -139,7 +139,9 @@ impl Ledger {
     pub(crate) fn create(path: &Path) -> Result<Self, LedgerError> {
         let mut ledger = Self::connect(path)?;
         ledger.transaction(|t| {
-            t.execute_batch(SCHEMA)?;
+            // SQLite keeps the text, and reads it again each time that the ledger is opened.
+            let lines = SCHEMA.lines().filter_map(|line| line.split("--").next());
+            t.execute_batch(&lines.map(str::trim).collect::<Vec<_>>().join(" "))?;
             t.pragma_update(None, "application_id", APPLICATION_ID)?;
             t.pragma_update(None, "user_version", LAYOUT)
         })?;

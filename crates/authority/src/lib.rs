@@ -8,6 +8,7 @@
 //! The clock is an argument everywhere.
 
 mod authority;
+mod backup;
 mod ca_store;
 mod credential;
 mod deliver;
@@ -21,6 +22,7 @@ pub mod settings;
 mod succession;
 
 pub use authority::{Authority, AuthorityError, Founding};
+pub use backup::{BackupError, Found, Remembered, Restored, Seal, Written};
 pub use ca_store::CaStoreError;
 pub use deliver::{DeliverError, HandOver, Installed, Live, OnFailure, Ready};
 pub use hierarchy::Hierarchy;

@@ -4,6 +4,7 @@
 //! The ledger has the revocation and the new CRL before any server does. Whatever fails after that,
 //! the next `revoke` or `rotate` sees that an installation's CRL is out of date, and goes on.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use pgpki_core::crl::{Reason, Revoked};
@@ -13,9 +14,11 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use crate::authority::{Authority, AuthorityError};
-use crate::credential::{certificate_file, key_file};
+use crate::credential::{CRL, certificate_file, key_file};
 use crate::deliver::DeliverError;
-use crate::ledger::{CaId, CaState, KnownPlace, Leaf, LedgerError, PlaceKind, Succession};
+use crate::ledger::{
+    CaId, CaState, KnownCa, KnownPlace, Leaf, LedgerError, Place, PlaceKind, Succession,
+};
 use crate::rotation::{Holds, MAX_FILE, Report, Seen, serial_in};
 use crate::servers::{Servers, Session, TakenUp};
 
@@ -26,10 +29,14 @@ pub struct Revocation {
     pub revoked: Vec<Leaf>,
     /// Certificates that were on it before.
     pub already: Vec<Leaf>,
+    /// The CAs that signed these, and the numbers of their CRLs.
+    pub crls: Vec<(String, u64)>,
     /// Installations, and what the servers made of their CRLs.
-    pub told: Vec<(KnownPlace, TakenUp)>,
+    pub told: Vec<(Place, TakenUp)>,
+    /// Servers' places whose own certificate was revoked, and that have a new one.
+    pub replaced: Vec<Place>,
     /// Folders of servers elsewhere, which have the new CRLs and are to be taken there.
-    pub elsewhere: Vec<KnownPlace>,
+    pub elsewhere: Vec<Place>,
     /// Places of servers that are not there any more, or could not be looked at.
     pub unreached: Vec<Seen>,
     /// Servers that were seen to refuse a revoked certificate.
@@ -61,26 +68,38 @@ impl Authority {
         let mut done = Revocation::default();
         (done.already, done.revoked) = leaves.into_iter().partition(|leaf| leaf.revoked);
         self.record_revocation(&done.revoked, reason, now)?;
-        self.publish_crls(servers, now, &mut done)?;
         let all: Vec<Leaf> = done.revoked.iter().chain(&done.already).cloned().collect();
-        self.try_revoked(&all, servers, &mut done);
+        done.crls = self.crls_of(&all);
+        let held: Vec<Held> = all.iter().filter_map(held).collect();
+        self.publish_crls(servers, now, &mut done)?;
+        self.check_crls(now, &mut done)?;
+        try_revoked(&held, servers, &mut done);
         if !keep_sessions {
             let is_meant = |session: &Session| {
                 let mut leaves = all.iter();
                 leaves.any(|leaf| session.serial == Some(leaf.serial) && self.signed(leaf, session))
             };
-            let (mut ended, mut problems) = (Vec::new(), Vec::new());
-            self.end_sessions(servers, is_meant, &mut ended, &mut problems)?;
-            done.ended = ended;
-            done.problems.append(&mut problems);
+            self.end_sessions(servers, is_meant, &mut done.ended, &mut done.problems)?;
         }
         Ok(done)
     }
 
-    /// Whether a session's certificate came from the CA that signed this leaf, as far as PostgreSQL tells.
+    /// The CAs that signed these leaves, and the numbers of their CRLs.
+    fn crls_of(&self, leaves: &[Leaf]) -> Vec<(String, u64)> {
+        let cas = self.hierarchy.cas();
+        let signed = cas.filter(|ca| leaves.iter().any(|leaf| leaf.issuer == ca.id));
+        signed
+            .map(|ca| (ca.facts.common_name.clone(), ca.crl_number))
+            .collect()
+    }
+
+    /// Whether a session's certificate came from the CA that signed this leaf, as far as PostgreSQL tells: a name that is
+    /// not ASCII comes mangled from a database with another encoding than the one that is asked. The serial number, 128
+    /// random bits, is the same in both then.
     fn signed(&self, leaf: &Leaf, session: &Session) -> bool {
         let issuer = self.hierarchy.ca(leaf.issuer);
-        issuer.is_some_and(|ca| session.is_from(&ca.facts.subject))
+        issuer
+            .is_some_and(|ca| session.is_from(&ca.name_in_sessions()) || !session.issuer.is_ascii())
     }
 
     fn record_revocation(
@@ -120,28 +139,38 @@ impl Authority {
     }
 
     /// Signs again what was signed by a clock that was ahead: PostgreSQL refuses every client while a CRL is not valid
-    /// yet. Without a root's passphrase its CRL has to wait.
+    /// yet. Returns what has to wait, in words: without a root's passphrase its CRL cannot be signed.
     pub(crate) fn renew_early_crls(
         &mut self,
         passphrase: Option<&[u8]>,
         now: OffsetDateTime,
-    ) -> Result<(), AuthorityError> {
+    ) -> Result<Vec<String>, AuthorityError> {
         let mut change = Succession::default();
-        for known in self.hierarchy.covered(now).filter(|ca| ca.crl_from > now) {
+        let mut waiting = Vec::new();
+        // A revoked CA's key may be lost, and its root's CRL says all there is to say.
+        let early = |ca: &&KnownCa| ca.crl_from > now && ca.state != CaState::Revoked;
+        for known in self.hierarchy.covered(now).filter(early) {
             let ca = match known.profile {
                 Profile::Root => match self.roots.unlock(&known.certificate, passphrase) {
                     Ok(ca) => ca,
-                    Err(_) => continue,
+                    Err(error) => {
+                        waiting.push(format!(
+                            "the CRL of {:?} was signed by a clock that was ahead: servers refuse every client until {}, \
+                             and it cannot be signed again: {error}",
+                            known.facts.common_name, known.crl_from
+                        ));
+                        continue;
+                    }
                 },
                 _ => self.issuing.unlock(&known.certificate, None)?,
             };
             let crl = self.next_crl(known, &ca, &[], now)?;
             change.crls.push((known.id, crl));
         }
-        match change.crls.is_empty() {
-            true => Ok(()),
-            false => self.succeed(change),
+        if !change.crls.is_empty() {
+            self.succeed(change)?;
         }
+        Ok(waiting)
     }
 
     /// Brings the CRLs of this moment to every place of a server, and has each server told, also where they were there
@@ -164,44 +193,69 @@ impl Authority {
                     let place = seen.known.place;
                     self.rotate_installation(place, servers, now, &mut done.report);
                 }
+                (Holds::Outdated, PlaceKind::Folder) => {
+                    let place = seen.known.place;
+                    let shelf = place.path.parent().unwrap_or(Path::new("/")).to_owned();
+                    self.rotate_folders(&shelf, vec![place], now, &|_| {}, &mut done.report);
+                }
                 (Holds::Expected, PlaceKind::Installation) => {
                     tell(seen.known, servers, done);
                 }
-                (Holds::Expected, PlaceKind::Folder) => done.elsewhere.push(seen.known),
+                (Holds::Expected, PlaceKind::Folder) => done.elsewhere.push(seen.known.place),
+                (Holds::Unreadable(error), _) => {
+                    let error = Arc::clone(error);
+                    done.report.failed.push((seen.known.place, error));
+                }
+                _ if !self.may_be_in_use(&seen.known, now)? => {}
                 _ => done.unreached.push(seen),
             }
         }
         for (known, live) in std::mem::take(&mut done.report.refreshed) {
             match known.place.kind {
-                PlaceKind::Installation => done.told.push((known, live.taken_up)),
-                PlaceKind::Folder => done.elsewhere.push(known),
+                PlaceKind::Installation => done.told.push((known.place, live.taken_up)),
+                PlaceKind::Folder => done.elsewhere.push(known.place),
+            }
+        }
+        for (place, installed) in std::mem::take(&mut done.report.installed) {
+            done.replaced.push(place.clone());
+            done.told.push((place, installed.live.taken_up));
+        }
+        for (place, _) in std::mem::take(&mut done.report.handed_over) {
+            done.replaced.push(place.clone());
+            done.elsewhere.push(place);
+        }
+        Ok(())
+    }
+
+    /// Whether a server whose place is gone may still be there: its certificate counts.
+    fn may_be_in_use(&self, known: &KnownPlace, now: OffsetDateTime) -> Result<bool, LedgerError> {
+        self.ledger.is_valid(known.serial, now)
+    }
+
+    /// That each installation whose servers were told has the CRLs of this moment: what was not yet read when they were
+    /// told may have been exchanged by somebody else.
+    fn check_crls(&self, now: OffsetDateTime, done: &mut Revocation) -> Result<(), AuthorityError> {
+        let due = self.trust(Profile::Server, now)?.crls;
+        for (place, _) in &done.told {
+            let read = || -> Result<_, DeliverError> {
+                let installation = Installation::open(&place.path, place.owner)?;
+                let current = installation.current()?.unwrap_or_default();
+                Ok(installation.read(current, CRL, MAX_FILE)?)
+            };
+            let path = place.path.display();
+            match read() {
+                Ok(Some(crls)) if crls == due.as_bytes() => {}
+                Ok(_) => done
+                    .problems
+                    .push(format!("{path}/current/{CRL} is not what was put there")),
+                Err(error) => done.problems.push(error.to_string()),
             }
         }
         Ok(())
     }
 
-    /// Comes to the servers with the revoked certificates whose keys are at hand, to see them refused.
-    fn try_revoked(&self, leaves: &[Leaf], servers: &mut dyn Servers, done: &mut Revocation) {
-        for (certificate, key) in leaves.iter().filter_map(held) {
-            for (known, taken_up) in &done.told {
-                if taken_up.proven.is_empty() {
-                    continue;
-                }
-                let place = &known.place;
-                let Ok(installation) = Installation::open(&place.path, place.owner) else {
-                    continue;
-                };
-                match servers.refuse(&installation, &certificate, &key) {
-                    Ok(mut refused) => done.refused.append(&mut refused),
-                    Err(why) => done.problems.push(why),
-                }
-            }
-        }
-        done.refused.sort_unstable();
-        done.refused.dedup();
-    }
-
-    /// Ends the sessions that are meant, on every server that uses an installation of this authority.
+    /// Ends the sessions that are meant, on every server that uses an installation of this authority; also of those who
+    /// were let in by what a server had loaded before, and come to their session only now.
     pub(crate) fn end_sessions(
         &self,
         servers: &mut dyn Servers,
@@ -213,16 +267,56 @@ impl Authority {
             if known.place.kind != PlaceKind::Installation {
                 continue;
             }
-            let sessions = servers.sessions(&known.place.path);
-            problems.extend(sessions.unasked);
-            let meant: Vec<Session> = sessions.found.into_iter().filter(&is_meant).collect();
-            match servers.end(&meant) {
-                Ok(()) => ended.extend(meant),
-                Err(why) => problems.push(why),
-            }
+            let path = &known.place.path;
+            end(servers, path, &is_meant, ended, problems);
+            problems.extend(servers.let_arrive(path));
+            end(servers, path, &is_meant, ended, problems);
         }
+        problems.sort_unstable();
+        problems.dedup();
         Ok(())
     }
+}
+
+fn end(
+    servers: &mut dyn Servers,
+    installation: &Path,
+    is_meant: impl Fn(&Session) -> bool,
+    ended: &mut Vec<Session>,
+    problems: &mut Vec<String>,
+) {
+    let sessions = servers.sessions(installation);
+    problems.extend(sessions.unasked);
+    let meant: Vec<Session> = sessions.found.into_iter().filter(is_meant).collect();
+    match servers.end(&meant) {
+        Ok(()) => ended.extend(meant),
+        Err(why) => problems.push(why),
+    }
+}
+
+/// Comes to the servers with the revoked certificates whose keys are at hand, to see them refused.
+fn try_revoked(held: &[Held], servers: &mut dyn Servers, done: &mut Revocation) {
+    for (place, taken_up) in &mut done.told {
+        let Ok(installation) = Installation::open(&place.path, place.owner) else {
+            continue;
+        };
+        for Held { certificate, key } in held {
+            match servers.refuse(&installation, certificate, key) {
+                Ok(refused) => {
+                    let unsure = std::mem::take(&mut taken_up.unsure).into_iter();
+                    let (proven, unsure) = unsure.partition(|(server, _)| refused.contains(server));
+                    let proven: Vec<(String, String)> = proven;
+                    taken_up.unsure = unsure;
+                    let proven = proven.into_iter().map(|(server, _)| server);
+                    taken_up.proven.extend(proven);
+                    done.refused.extend(refused);
+                }
+                Err(why) => done.problems.push(why),
+            }
+        }
+    }
+    done.refused.sort_unstable();
+    done.refused.dedup();
 }
 
 fn tell(known: KnownPlace, servers: &mut dyn Servers, done: &mut Revocation) {
@@ -236,13 +330,19 @@ fn tell(known: KnownPlace, servers: &mut dyn Servers, done: &mut Revocation) {
             taken_up.and_then(TakenUp::whole).map_err(not_served)
         });
     match told {
-        Ok(taken_up) => done.told.push((known, taken_up)),
+        Ok(taken_up) => done.told.push((known.place, taken_up)),
         Err(error) => done.report.failed.push((known.place, Arc::new(error))),
     }
 }
 
-/// A revoked certificate with its key, PEM, where they are still in the folder that they were put into.
-fn held(leaf: &Leaf) -> Option<(Vec<u8>, Zeroizing<Vec<u8>>)> {
+/// A revoked certificate with its key, PEM.
+struct Held {
+    certificate: Vec<u8>,
+    key: Zeroizing<Vec<u8>>,
+}
+
+/// What is still in the folder that it was put into.
+fn held(leaf: &Leaf) -> Option<Held> {
     let path = leaf
         .place
         .as_deref()
@@ -251,5 +351,5 @@ fn held(leaf: &Leaf) -> Option<(Vec<u8>, Zeroizing<Vec<u8>>)> {
     let read = |name| shelf.read(path.file_name()?, name, MAX_FILE).ok().flatten();
     let certificate = read(certificate_file(leaf.profile))?;
     let key = Zeroizing::new(read(key_file(leaf.profile))?);
-    (serial_in(&certificate) == Some(leaf.serial)).then_some((certificate, key))
+    (serial_in(&certificate) == Some(leaf.serial)).then_some(Held { certificate, key })
 }

@@ -5,7 +5,7 @@ use pgpki_core::profile::Profile;
 use time::OffsetDateTime;
 
 use crate::authority::Authority;
-use crate::ledger::{CaId, KnownCa, Leaf, PlaceKind};
+use crate::ledger::{CaState, KnownCa, Leaf, LedgerError, PlaceKind};
 use crate::rotation::{Report, Request};
 use crate::servers::{Servers, Session};
 use crate::succession::SuccessionError;
@@ -43,7 +43,8 @@ impl Authority {
         let mut found = Dependents::default();
         let old = |ca: &&KnownCa| ca.profile == Profile::Issuing && ca.parent != Some(newest);
         let old: Vec<&KnownCa> = self.hierarchy.covered(now).filter(old).collect();
-        for ca in &old {
+        // What a revoked one has signed, nobody accepts any more; a session may live on it all the same.
+        for ca in old.iter().filter(|ca| ca.state != CaState::Revoked) {
             found
                 .certificates
                 .extend(self.ledger.in_use_of(ca.id, now)?);
@@ -63,17 +64,22 @@ impl Authority {
         Ok(found)
     }
 
-    /// Whether a session's certificate was signed by one of these. A serial number that the ledger does not know is
-    /// judged by the issuer's name.
-    fn came_through(&self, session: &Session, old: &[&KnownCa]) -> Result<bool, SuccessionError> {
+    /// Whether a session's certificate was signed by one of these. One that the ledger does not know, or that has the
+    /// serial number of another one, is judged by its issuer's name, of which PostgreSQL may not keep all.
+    pub(crate) fn came_through(
+        &self,
+        session: &Session,
+        cas: &[&KnownCa],
+    ) -> Result<bool, LedgerError> {
         let leaf = match session.serial {
             Some(serial) => self.ledger.leaf(serial)?,
             None => None,
         };
-        let issuer: Option<CaId> = leaf.map(|leaf| leaf.issuer);
-        Ok(old.iter().any(|ca| match issuer {
-            Some(issuer) => issuer == ca.id,
-            None => session.is_from(&ca.facts.subject),
+        let issuer = leaf.and_then(|leaf| self.hierarchy.ca(leaf.issuer));
+        let issuer = issuer.filter(|ca| session.is_from(&ca.name_in_sessions()));
+        Ok(cas.iter().any(|ca| match issuer {
+            Some(issuer) => issuer.id == ca.id,
+            None => session.is_from(&ca.name_in_sessions()),
         }))
     }
 

@@ -23,7 +23,7 @@ use crate::authority::{Authority, AuthorityError};
 use crate::credential::certificate_file;
 use crate::deliver::{DeliverError, Installed, Live, OnFailure};
 use crate::ledger::{KnownPlace, Leaf, LedgerError, Place, PlaceKind};
-use crate::servers::{Servers, TakenUp, put_back};
+use crate::servers::{Servers, Session, TakenUp, put_back};
 use crate::succession::SuccessionError;
 
 /// What a place holds.
@@ -63,6 +63,10 @@ pub struct Report {
     /// Certificates that nobody accepts any more, because their CA was revoked: whoever holds one must be handed a new
     /// one.
     pub lost: Vec<Leaf>,
+    /// Sessions that lived on such a certificate and were ended.
+    pub ended: Vec<Session>,
+    /// Servers that could not be asked for such sessions, sessions that did not end, and why.
+    pub problems: Vec<String>,
     /// Installations with what was put there, and what the servers made of it.
     pub installed: Vec<(Place, Installed)>,
     /// Places of servers that keep their credential and have other roots, another chain or other CRLs now.
@@ -78,6 +82,8 @@ pub struct Report {
     pub gone: Vec<Seen>,
     /// Places that could not be looked at or renewed, and why. They are as they were.
     pub failed: Vec<(Place, Arc<DeliverError>)>,
+    /// CRLs of roots that do not count yet and could not be signed again, and why.
+    pub early: Vec<String>,
     /// Why a delivery ended early, or may not survive a power cut.
     pub stopped: Vec<DeliverError>,
     /// Leftovers of killed runs that were removed.
@@ -117,8 +123,13 @@ impl Authority {
         };
         let servers = self.ledger.servers_in_use(now)?;
         let plan = plan(places, &servers, &hierarchy, settings, request, now);
+        let lost = match step {
+            Some(Step::Compromised) => self.would_be_lost(now)?,
+            _ => Vec::new(),
+        };
         Ok(Plan {
             succession: step,
+            lost,
             ..plan
         })
     }
@@ -142,10 +153,16 @@ impl Authority {
             swept: self.sweep_home()?,
             ..Report::default()
         };
-        self.renew_early_crls(request.root_passphrase, now)?;
+        report.early = self.renew_early_crls(request.root_passphrase, now)?;
         self.rotate_authorities(request, now, &mut report)?;
         self.signer(Profile::Server, now)?;
+        let orphans = self.places_of_revoked_cas()?;
         self.rotate_places(request, servers, now, progress, &mut report)?;
+        // A run that was killed may have revoked a CA, and told nobody.
+        let is_resumed = report.renewed().any(|place| orphans.contains(&place.path));
+        if is_resumed || matches!(report.succession, Some((Step::Compromised, _))) {
+            self.lose(request.keep_sessions, servers, now, &mut report)?;
+        }
         Ok(report)
     }
 
@@ -166,18 +183,9 @@ impl Authority {
             }
             return Ok(());
         };
-        if step == Step::Compromised {
-            let issuing = self.hierarchy.covered(now);
-            for ca in issuing.filter(|ca| ca.profile == Profile::Issuing) {
-                report.lost.extend(self.ledger.in_use_of(ca.id, now)?);
-            }
-        }
         match self.try_step(step, request, now) {
             Ok(issued) => report.succession = Some((step, issued)),
-            Err(problem) => {
-                report.lost.clear();
-                report.problem = Some((step, problem));
-            }
+            Err(problem) => report.problem = Some((step, problem)),
         }
         Ok(())
     }
@@ -295,7 +303,8 @@ impl Authority {
         if servers.look(&installation).is_ok() {
             return Ok(());
         }
-        let why = match servers.take_up(&installation) {
+        let taken_up = servers.take_up(&installation);
+        let why = match taken_up.and_then(TakenUp::whole) {
             Ok(taken_up) => {
                 report.taken_up.push((known, taken_up));
                 return Ok(());
@@ -339,7 +348,7 @@ impl Authority {
         })
     }
 
-    fn rotate_folders(
+    pub(crate) fn rotate_folders(
         &mut self,
         shelf: &Path,
         places: Vec<Place>,

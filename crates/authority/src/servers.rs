@@ -11,6 +11,8 @@ use pgpki_fs::Installation;
 pub struct TakenUp {
     /// The servers that were seen to serve it.
     pub proven: Vec<String>,
+    /// The servers that serve it, and of which it is not known whether they refuse what its CRLs list; and why.
+    pub unsure: Vec<(String, String)>,
     /// What could not be asked, and why.
     pub unasked: Vec<String>,
     /// The servers that serve it because they served the same before, and have not loaded what is new, such as CRLs; and
@@ -27,12 +29,24 @@ impl TakenUp {
         }
     }
 
+    /// The servers that serve its certificate, whatever they have made of the rest.
+    pub fn serving(&self) -> impl Iterator<Item = &String> {
+        let unsure = self.unsure.iter().map(|(server, _)| server);
+        self.proven.iter().chain(unsure)
+    }
+
+    /// What is not known, and why.
+    pub fn not_proven(&self) -> impl Iterator<Item = String> {
+        let unsure = self.unsure.iter();
+        let unsure = unsure.map(|(server, why)| format!("{server}: {why}"));
+        self.unasked.iter().cloned().chain(unsure)
+    }
+
     /// Nobody was asked, for this reason.
     pub fn nobody(why: impl Into<String>) -> Self {
         Self {
-            proven: Vec::new(),
             unasked: vec![why.into()],
-            kept: Vec::new(),
+            ..Self::default()
         }
     }
 }
@@ -53,19 +67,25 @@ pub struct Session {
     /// The same as PostgreSQL has it, whoever issued it: decimal.
     pub decimal: String,
     /// The name of the CA that signed its certificate, in PostgreSQL's form, of which it keeps the first
-    /// [`NAME_KEPT`] octets.
+    /// 63 octets.
     pub issuer: String,
 }
 
 /// How many octets of a name `pg_stat_ssl` keeps: NAMEDATALEN without its terminating zero.
 const NAME_KEPT: usize = 63;
 
+/// How many octets of a UTF-8 character may be left where the name is cut.
+const LONGEST_REST: usize = 3;
+
 impl Session {
     /// Whether its certificate was signed by a CA with this name, in PostgreSQL's form, as far as PostgreSQL tells.
+    ///
+    /// PostgreSQL cuts the name to 63 octets of the database's encoding, in the middle of a character too.
     #[must_use]
     pub fn is_from(&self, issuer: &str) -> bool {
-        let kept = issuer.as_bytes().get(..NAME_KEPT);
-        self.issuer.as_bytes() == kept.unwrap_or(issuer.as_bytes())
+        let seen = self.issuer.trim_end_matches(char::REPLACEMENT_CHARACTER);
+        let is_cut = seen.len() + LONGEST_REST >= NAME_KEPT;
+        seen == issuer || (is_cut && issuer.starts_with(seen))
     }
 }
 
@@ -107,6 +127,12 @@ pub trait Servers {
 
     /// The sessions with client certificates on the servers that use the installation with this path.
     fn sessions(&mut self, installation: &Path) -> Sessions;
+
+    /// Waits until whoever was on the way into the servers that use the installation is in, or has gone: a connection
+    /// that had begun before a reload is judged by what was loaded before. Returns where that takes too long.
+    fn let_arrive(&mut self, _installation: &Path) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Ends sessions, and returns when they have ended. One that is gone already is no error.
     ///
@@ -165,7 +191,7 @@ pub(crate) fn put_back(
         return format!("and g{before:04} could not be put back: {error}");
     }
     match servers.take_up(installation) {
-        Ok(taken_up) if taken_up.proven.is_empty() => {
+        Ok(taken_up) if taken_up.serving().next().is_none() => {
             format!("g{before:04} was put back; {}", taken_up.unasked.join(", "))
         }
         Ok(_) => format!("g{before:04} was put back, and is served"),

@@ -4,6 +4,8 @@
 //! with everything that depends on it, in one transaction. A run that is killed before that has
 //! changed nothing; what it leaves is a CA that never signs.
 
+use std::path::PathBuf;
+
 use pgpki_core::crl::{Reason, Revoked, this_update};
 use pgpki_core::issue::{Ca, Issued, serial_of};
 use pgpki_core::key::PrivateKey;
@@ -12,7 +14,11 @@ use time::OffsetDateTime;
 
 use crate::authority::{Authority, AuthorityError};
 use crate::hierarchy::Hierarchy;
-use crate::ledger::{CaId, CaState, KnownCa, LedgerError, NewCrl, Succession};
+use crate::ledger::{
+    CaId, CaState, KnownCa, KnownPlace, Leaf, LedgerError, NewCrl, PlaceKind, Succession,
+};
+use crate::rotation::Report;
+use crate::servers::{Servers, Session};
 
 /// Why the CAs could not be changed as asked.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +54,11 @@ impl SuccessionError {
                  or go back to it: pgpki rotate --root --undo"
                     .to_owned(),
             ),
-            Self::NotUnderway { .. } => Some("Begin with: pgpki rotate --root".to_owned()),
+            Self::NotUnderway { .. } => Some(
+                "Begin with: pgpki rotate --root. If a run was broken off at the end of a change: \
+                 pgpki rotate tells the servers what they have not heard of"
+                    .to_owned(),
+            ),
         }
     }
 }
@@ -101,14 +111,7 @@ impl Authority {
         passphrase: Option<&[u8]>,
         now: OffsetDateTime,
     ) -> Result<Issued, SuccessionError> {
-        let mut roots = self.hierarchy.roots(now);
-        if let (Some(newer), Some(older)) = (roots.next(), roots.next()) {
-            return Err(SuccessionError::Underway {
-                older: older.facts.common_name.clone(),
-                newer: newer.facts.common_name.clone(),
-            });
-        }
-        drop(roots);
+        self.may_begin_root(now)?;
         let (old, old_ca) = self.signing_root(passphrase, now)?;
         let is_over = now > old_ca.not_after();
         let predecessor = (!is_over).then_some((old, &old_ca));
@@ -120,6 +123,23 @@ impl Authority {
             ..Succession::default()
         })?;
         Ok(issued)
+    }
+
+    /// Whether a new root may begin to take over.
+    ///
+    /// # Errors
+    /// Another one is already.
+    pub fn may_begin_root(&self, now: OffsetDateTime) -> Result<(), SuccessionError> {
+        let mut roots = self.hierarchy.roots(now);
+        match (roots.next(), roots.next()) {
+            (Some(newer), Some(older)) if !self.hierarchy.is_settled(now) => {
+                Err(SuccessionError::Underway {
+                    older: older.facts.common_name.clone(),
+                    newer: newer.facts.common_name.clone(),
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Retires every root but the newest, and the issuing CAs under them. Who depends on them is for
@@ -210,6 +230,61 @@ impl Authority {
         }
         self.succeed(change)?;
         Ok(issued)
+    }
+
+    /// The places whose certificates were signed by a CA that is revoked now.
+    pub(crate) fn places_of_revoked_cas(&self) -> Result<Vec<PathBuf>, AuthorityError> {
+        let is_revoked = |known: &KnownPlace| {
+            let issuer = self.hierarchy.ca(known.issuer);
+            issuer.is_some_and(|ca| ca.state == CaState::Revoked)
+        };
+        let places = self.ledger.places()?.into_iter().filter(is_revoked);
+        Ok(places.map(|known| known.place.path).collect())
+    }
+
+    /// Whose certificates nobody would accept any more if every issuing CA were revoked: of servers on this machine
+    /// none, which get new ones at once.
+    pub(crate) fn would_be_lost(&self, now: OffsetDateTime) -> Result<Vec<Leaf>, AuthorityError> {
+        let places = self.ledger.places()?;
+        let is_here = |leaf: &Leaf| {
+            let mut places = places.iter();
+            places.any(|it| it.serial == leaf.serial && it.place.kind == PlaceKind::Installation)
+        };
+        let issuing = |ca: &&KnownCa| ca.profile == Profile::Issuing;
+        let mut lost = Vec::new();
+        for ca in self.hierarchy.covered(now).filter(issuing) {
+            let in_use = self.ledger.in_use_of(ca.id, now)?.into_iter();
+            lost.extend(in_use.filter(|leaf| !is_here(leaf)));
+        }
+        Ok(lost)
+    }
+
+    /// After every place has what it can have: who still holds a certificate of a CA that is revoked, and, unless
+    /// they are to be kept, an end to the sessions that live on one.
+    pub(crate) fn lose(
+        &self,
+        keep_sessions: bool,
+        servers: &mut dyn Servers,
+        now: OffsetDateTime,
+        report: &mut Report,
+    ) -> Result<(), AuthorityError> {
+        let is_revoked =
+            |ca: &&KnownCa| ca.profile == Profile::Issuing && ca.state == CaState::Revoked;
+        let revoked: Vec<&KnownCa> = self.hierarchy.cas().filter(is_revoked).collect();
+        for ca in &revoked {
+            report.lost.extend(self.ledger.in_use_of(ca.id, now)?);
+        }
+        if keep_sessions {
+            return Ok(());
+        }
+        let is_meant = |session: &Session| {
+            let came_through = self.came_through(session, &revoked);
+            came_through.unwrap_or_else(|_| {
+                let mut revoked = revoked.iter();
+                revoked.any(|ca| session.is_from(&ca.name_in_sessions()))
+            })
+        };
+        Ok(self.end_sessions(servers, is_meant, &mut report.ended, &mut report.problems)?)
     }
 
     /// The next CRL of a CA: what it has revoked so far, and `more`.

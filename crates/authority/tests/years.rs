@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use pgpki_authority::ledger::{Place, PlaceKind};
-use pgpki_authority::rotation::{Report, Request, SuccessionProblem};
+use pgpki_authority::rotation::{Report, Request, Step, SuccessionProblem};
 use pgpki_authority::settings::Settings;
 use pgpki_authority::{Authority, Founding, NoServers, OnFailure};
 use pgpki_core::bundle::{Bundle, ChainEnd};
@@ -14,6 +14,7 @@ use pgpki_core::finding::Severity;
 use pgpki_core::issue::Holder;
 use pgpki_core::key::KeyAlgorithm;
 use pgpki_core::name::Organization;
+use pgpki_core::validity::Days;
 use pgpki_fs::{Installation, Owner, Shelf};
 use tempfile::TempDir;
 use time::macros::datetime;
@@ -29,12 +30,18 @@ struct World {
 
 impl World {
     fn new(passphrase: Option<&[u8]>) -> Self {
+        Self::with(passphrase, |_| {})
+    }
+
+    fn with(passphrase: Option<&[u8]>, change: impl FnOnce(&mut Settings)) -> Self {
         let world = Self {
             dir: TempDir::new().unwrap(),
         };
         let name = "db.example.com";
+        let mut settings = Settings::new(name, KeyAlgorithm::P256, Organization::default());
+        change(&mut settings);
         let founding = Founding {
-            settings: Settings::new(name, KeyAlgorithm::P256, Organization::default()),
+            settings,
             root_passphrase: passphrase,
         };
         let (home, authority) = Authority::found(&world.home(), &founding, START).unwrap();
@@ -109,6 +116,22 @@ impl World {
     /// The server takes the client's certificate, and the client the server's: now, by time, chain
     /// and revocation lists.
     fn works(&self, now: OffsetDateTime) {
+        self.chains_hold(now, |judged, leaf| {
+            let errors: Vec<_> = judged
+                .findings(now, Within::Duration(Duration::ZERO))
+                .into_iter()
+                .filter(|found| found.finding.severity == Severity::Error)
+                // There is no key among these files.
+                .filter(|found| {
+                    !["key-missing", "certificate-missing"].contains(&found.finding.code)
+                })
+                .collect();
+            assert!(errors.is_empty(), "{leaf} at {now}: {errors:?}");
+        });
+    }
+
+    /// The same by time and chain alone: roots and cross-certificates beside them may be over.
+    fn chains_hold(&self, now: OffsetDateTime, also: impl Fn(&Bundle, &str)) {
         let server = documents(&self.dir.path().join("tls/current"));
         let client = documents(&self.dir.path().join("out/alice"));
         for (leaf, other) in [("server.crt", "root.crt"), ("postgresql.crt", "root.crt")] {
@@ -134,16 +157,7 @@ impl World {
                     assert!(chain.leaf.validity.not_after <= link.certificate.validity.not_after);
                 }
             }
-            let errors: Vec<_> = judged
-                .findings(now, Within::Duration(Duration::ZERO))
-                .into_iter()
-                .filter(|found| found.finding.severity == Severity::Error)
-                // There is no key among these files.
-                .filter(|found| {
-                    !["key-missing", "certificate-missing"].contains(&found.finding.code)
-                })
-                .collect();
-            assert!(errors.is_empty(), "{leaf} at {now}: {errors:?}");
+            also(&judged, leaf);
         }
     }
 }
@@ -372,4 +386,153 @@ fn an_installation_that_lacks_a_file_is_mended() {
     std::fs::remove_file(world.dir.path().join("tls/current/server.key")).unwrap();
     assert_eq!(world.rotate(None, START).renewed().count(), 1);
     world.works(START);
+}
+
+#[test]
+fn cron_was_off_until_the_root_had_ended() {
+    let world = World::new(None);
+    let now = START + Duration::days(11 * 365);
+    let report = world.rotate(None, now);
+    assert!(matches!(report.succession, Some((Step::Root, _))));
+    assert_eq!(report.renewed().count(), 2);
+    world.works(now);
+
+    // With the key locked up, it is said each day.
+    let world = World::new(Some(PASSPHRASE));
+    let report = world.rotate(None, now);
+    let Some((Step::Root, SuccessionProblem::PassphraseNeeded)) = report.problem else {
+        panic!("{:?}", report.problem);
+    };
+    assert!(matches!(
+        world.rotate(Some(PASSPHRASE), now).succession,
+        Some((Step::Root, _))
+    ));
+    world.works(now);
+}
+
+#[test]
+fn a_root_and_an_issuing_ca_are_renewed_on_the_second() {
+    let world = World::new(None);
+    let third = |days: i64| {
+        let length = Duration::days(days) + Duration::minutes(5);
+        START + Duration::days(days) - length / 3
+    };
+    let step = |now| world.rotate(None, now).succession.map(|(step, _)| step);
+    let issuing = third(1825);
+    assert_eq!(step(issuing - Duration::SECOND), None);
+    assert_eq!(step(issuing), Some(Step::Issuing));
+    // The next one is due seconds before the root, and comes with the new root otherwise.
+    let root = third(3650);
+    assert_eq!(step(root - Duration::SECOND), Some(Step::Issuing));
+    assert_eq!(step(root - Duration::SECOND), None);
+    assert_eq!(step(root), Some(Step::Root));
+    assert_eq!(step(root + Duration::SECOND), None);
+    world.works(root + Duration::SECOND);
+}
+
+#[test]
+fn a_crl_of_a_clock_that_was_ahead_is_signed_again_to_the_second() {
+    let world = World::new(None);
+    let ahead = START + Duration::days(2);
+    let mut authority = Authority::open(&world.home()).unwrap();
+    let leaves = authority
+        .ledger()
+        .leaves_of(&"alice".parse().unwrap(), START);
+    authority
+        .revoke(leaves.unwrap(), None, false, &mut NoServers, ahead)
+        .unwrap();
+    drop(authority);
+    // It counts from five minutes before it was signed.
+    let counts = ahead - Duration::minutes(5);
+    assert!(world.rotate(None, counts).refreshed.is_empty());
+    assert_eq!(
+        world
+            .rotate(None, counts - Duration::SECOND)
+            .refreshed
+            .len(),
+        1
+    );
+    assert!(
+        world
+            .rotate(None, counts - Duration::SECOND)
+            .refreshed
+            .is_empty()
+    );
+}
+
+#[test]
+fn a_roots_crl_of_a_clock_that_was_ahead_waits_for_the_passphrase() {
+    let world = World::new(Some(PASSPHRASE));
+    let ahead = START + Duration::days(2);
+    let request = Request {
+        root_passphrase: Some(PASSPHRASE),
+        succession: Some(Step::Compromised),
+        ..Request::default()
+    };
+    let mut authority = Authority::open(&world.home()).unwrap();
+    let report = authority
+        .rotate(&request, &mut NoServers, ahead, &|_| {})
+        .unwrap();
+    assert!(report.problem.is_none());
+    drop(authority);
+    // The issuing CA has not begun either, and a new one needs the passphrase too.
+    let counts = ahead - Duration::minutes(5);
+    assert!(world.rotate(None, counts).early.is_empty());
+    let mut authority = Authority::open(&world.home()).unwrap();
+    let now = counts - Duration::SECOND;
+    let report = authority.rotate(&Request::default(), &mut NoServers, now, &|_| {});
+    let early = report.unwrap().early;
+    assert!(early.len() == 1 && early[0].contains("clock"), "{early:?}");
+    drop(authority);
+    world.rotate(Some(PASSPHRASE), now);
+    assert!(world.rotate(None, now).early.is_empty());
+    world.works(now);
+}
+
+#[test]
+fn a_leaf_never_outlives_its_issuer_whatever_the_lifetimes() {
+    for (root, issuing, leaf) in [
+        (3650, 1825, 3650),
+        (365, 1825, 365),
+        (30, 30, 30),
+        (3650, 1825, 1),
+        (1, 1, 1),
+    ] {
+        let [root, issuing, leaf] = [root, issuing, leaf].map(|days| Days::new(days).unwrap());
+        let world = World::with(None, |settings| {
+            (settings.root, settings.issuing, settings.leaf) = (root, issuing, leaf);
+        });
+        let shortest = root.min(issuing).min(leaf);
+        // Thrice within a leaf's lifetime is enough for all of them.
+        let step = Duration::days(shortest.get().into()) / 6;
+        let mut now = START;
+        for _ in 0..60 {
+            world.rotate(None, now);
+            world.chains_hold(now, |_, _| {});
+            now += step;
+            world.chains_hold(now, |_, _| {});
+        }
+    }
+}
+
+#[test]
+fn a_clock_that_was_decades_ahead_does_no_lasting_harm() {
+    let world = World::new(None);
+    // Everything has ended by then, and the new root is tied to nothing.
+    let ahead = START + Duration::days(20 * 365);
+    let report = world.rotate(None, ahead);
+    assert!(matches!(report.succession, Some((Step::Root, _))));
+    let mut now = START + Duration::days(1);
+    assert!(world.rotate(None, now).succession.is_none());
+    world.works(now);
+    while now < ahead + Duration::days(5 * 365) {
+        world.rotate(None, now);
+        world.chains_hold(now, |_, _| {});
+        now += Duration::days(60);
+        world.chains_hold(now, |_, _| {});
+    }
+    // When its time came, nobody took it for a root.
+    let authority = Authority::open(&world.home()).unwrap();
+    let mut roots = authority.hierarchy().roots(now);
+    assert!(roots.all(|root| !root.facts.common_name.ends_with("root CA 2")));
 }

@@ -2,17 +2,18 @@
 
 use std::fmt;
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 use pgpki_authority::ledger::LedgerError;
-use pgpki_authority::{AuthorityError, CaStoreError, DeliverError, SuccessionError};
+use pgpki_authority::{AuthorityError, BackupError, CaStoreError, DeliverError, SuccessionError};
 use pgpki_core::document::printable;
 use pgpki_core::issue::IssueError;
 use pgpki_core::key::KeyError;
 use pgpki_core::name::{HostError, OrganizationError, RoleError};
 use pgpki_fs::{
-    InstallationError, LockError, OwnerError, PrivateError, ReadError, ShelfError, StageError,
-    WalkError,
+    InstallationError, IoError, LockError, OutputError, OwnerError, PrivateError, ReadError,
+    ShelfError, StageError, WalkError,
 };
 
 /// The exit statuses, as `docs/exit-codes.md` has them.
@@ -108,6 +109,14 @@ impl From<serde_json::Error> for Failure {
 
 /// What to do about a home that is damaged.
 const RESTORE: &str = "Nothing was changed. Restore the whole home from one backup";
+
+/// What to do about a CA that is in the ledger and has no key here: the rest of a home that was lost.
+const LOST_KEY: &str = "Nothing was changed. If its key was made after the backup that this home is from: \
+     pgpki rotate --issuing --compromised revokes that CA, and all that it has signed";
+
+/// The same where all that is missing may be an issuing CA's key, for which there can be another.
+const RESTORE_OR_REPLACE: &str = "Nothing was changed. Restore the whole home from one backup; if the key is lost,\n\
+     make another and revoke this one: pgpki rotate --issuing --compromised";
 
 /// Input that is wrong in itself.
 macro_rules! bad_input {
@@ -251,8 +260,28 @@ impl From<CaStoreError> for Failure {
                 source: KeyError::WrongPassphrase,
                 ..
             } => Self::new(Exit::BadInput, error),
-            _ => Self::new(Exit::BadInput, error).hint(RESTORE),
+            CaStoreError::NotKept { .. } => Self::new(Exit::BadInput, error).hint(LOST_KEY),
+            _ => {
+                let hint = match is_issuing(&error) {
+                    true => RESTORE_OR_REPLACE,
+                    false => RESTORE,
+                };
+                Self::new(Exit::BadInput, error).hint(hint)
+            }
         }
+    }
+}
+
+/// Whether it is about a file of an issuing CA, in a generation in `issuing/`.
+fn is_issuing(error: &CaStoreError) -> bool {
+    match error {
+        CaStoreError::Missing { path }
+        | CaStoreError::Certificate { path, .. }
+        | CaStoreError::Key { path, .. } => {
+            let place = path.ancestors().nth(2).and_then(Path::file_name);
+            place.is_some_and(|place| place == "issuing")
+        }
+        _ => false,
     }
 }
 
@@ -273,7 +302,18 @@ impl From<AuthorityError> for Failure {
             AuthorityError::Lock(error) => error.into(),
             AuthorityError::NotAHome { .. } => Self::new(Exit::BadInput, error)
                 .hint("pgpki init makes one; --home names another place"),
-            AuthorityError::Inconsistent { .. } => Self::new(Exit::BadInput, error).hint(RESTORE),
+            AuthorityError::Inconsistent { what, ref path, .. } => {
+                let directory = path.join("issuing");
+                let hint = match what.starts_with("issuing/") {
+                    true if directory.exists() => RESTORE_OR_REPLACE.to_owned(),
+                    true => format!(
+                        "{RESTORE_OR_REPLACE},\nafter: mkdir -m 0700 {}",
+                        directory.display()
+                    ),
+                    false => RESTORE.to_owned(),
+                };
+                Self::new(Exit::BadInput, error).hint(hint)
+            }
             AuthorityError::Settings { .. } => Self::new(Exit::BadInput, error)
                 .hint("Put that entry right with an editor; nothing was changed"),
             _ => Self::new(Exit::Failed, error),
@@ -302,6 +342,45 @@ impl From<DeliverError> for Failure {
             DeliverError::PutBack { .. } => Self::with(Exit::PutBack, &error, error.hint()),
             DeliverError::NotSettled { .. } => Self::with(Exit::Findings, &error, error.hint()),
             _ => Self::with(Exit::Refused, &error, error.hint()),
+        }
+    }
+}
+
+impl From<IoError> for Failure {
+    fn from(error: IoError) -> Self {
+        Self::with(Exit::Failed, &error, error.hint())
+    }
+}
+
+impl From<OutputError> for Failure {
+    fn from(error: OutputError) -> Self {
+        let exit = match &error {
+            OutputError::NotAPath { .. } => Exit::BadInput,
+            OutputError::NotAFile { .. } | OutputError::AlreadyExists { .. } => Exit::Refused,
+            OutputError::Directory(error) => walk_exit(error),
+            _ => Exit::Failed,
+        };
+        Self::with(exit, &error, error.hint())
+    }
+}
+
+impl From<BackupError> for Failure {
+    fn from(error: BackupError) -> Self {
+        match error {
+            BackupError::Authority(error) => error.into(),
+            BackupError::Read(error) => error.into(),
+            BackupError::Home(error) => error.into(),
+            BackupError::Output(error) => error.into(),
+            BackupError::Io(error) => error.into(),
+            BackupError::Missing { .. } => Self::new(Exit::BadInput, error).hint(RESTORE),
+            BackupError::Changed { .. } => {
+                Self::new(Exit::Failed, error).hint("Nothing was changed: run it again")
+            }
+            BackupError::Write(_) | BackupError::Unreadable(_) => Self::new(Exit::Failed, error),
+            BackupError::WrongPassphrase => Self::new(Exit::BadInput, error)
+                .hint("Nothing was made. Try the passphrase that it was written with"),
+            BackupError::PassphraseNotText => Self::new(Exit::BadInput, error),
+            _ => Self::new(Exit::BadInput, error).hint("Nothing was made: restore another backup"),
         }
     }
 }

@@ -58,6 +58,8 @@ fn run(command: Command, clock: Clock) -> Result<Exit, Failure> {
         Command::IssueClient(args) => commands::issue_client::run(&args, clock),
         Command::Revoke(args) => commands::revoke::run(&args, clock),
         Command::Rotate(args) => commands::rotate::run(&args, clock),
+        Command::Backup(args) => commands::backup::run(&args, clock),
+        Command::Restore(args) => commands::restore::run(&args, clock),
         Command::Configure(args) => commands::configure::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args, clock()),
         Command::Doctor(args) => commands::doctor::run(&args, clock()),

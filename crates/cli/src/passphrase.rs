@@ -31,7 +31,44 @@ pub(crate) fn for_new_root(args: &NewPassphrase) -> Result<Option<Passphrase>, F
         )
         .hint("Give --root-passphrase-file FILE, or --no-root-passphrase to leave the key open"));
     }
-    ask_twice().map(Some)
+    ask_twice(
+        "Passphrase for the root key (needed again in years; keep it): ",
+        "--no-root-passphrase leaves the root key unencrypted, if that is meant",
+    )
+    .map(Some)
+}
+
+/// What a backup is to be encrypted with.
+pub(crate) fn for_backup(file: Option<&Path>) -> Result<Passphrase, Failure> {
+    if let Some(file) = file {
+        return from_file(file);
+    }
+    if !io::stdin().is_terminal() {
+        return Err(Failure::new(
+            Exit::Usage,
+            "a backup needs a passphrase, and there is no terminal to ask for it",
+        )
+        .hint("Give --passphrase-file FILE"));
+    }
+    ask_twice(
+        "Passphrase for the backup (nothing else opens it; keep it): ",
+        "Nobody else could be kept from the keys in it",
+    )
+}
+
+/// What a backup was encrypted with.
+pub(crate) fn of_backup(file: Option<&Path>) -> Result<Passphrase, Failure> {
+    if let Some(file) = file {
+        return from_file(file);
+    }
+    if !io::stdin().is_terminal() {
+        return Err(Failure::new(
+            Exit::Usage,
+            "this needs the backup's passphrase, and there is no terminal to ask for it",
+        )
+        .hint("Give --passphrase-file FILE"));
+    }
+    ask("Passphrase of the backup: ")
 }
 
 /// The passphrase of the root key that there is.
@@ -46,11 +83,10 @@ pub(crate) fn of_root() -> Result<Passphrase, Failure> {
     ask("Passphrase of the root key: ")
 }
 
-fn ask_twice() -> Result<Passphrase, Failure> {
-    let first = ask("Passphrase for the root key (needed again in years; keep it): ")?;
+fn ask_twice(prompt: &str, if_empty: &str) -> Result<Passphrase, Failure> {
+    let first = ask(prompt)?;
     if first.is_empty() {
-        return Err(Failure::new(Exit::BadInput, "the passphrase is empty")
-            .hint("--no-root-passphrase leaves the root key unencrypted, if that is meant"));
+        return Err(Failure::new(Exit::BadInput, "the passphrase is empty").hint(if_empty));
     }
     let second = ask("The same again: ")?;
     if first != second {

@@ -5,8 +5,9 @@ mod beside;
 mod sessions;
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use pgpki_authority::settings::Reload;
 use pgpki_authority::{Authority, Servers, Session, Sessions, TakenUp};
@@ -103,7 +104,13 @@ impl LocalServers {
             return Ok(TakenUp::nobody("not reloaded, as asked"));
         }
         let chain = installed_chain(installation)?;
-        let (mut proven, mut unasked, mut kept) = (Vec::new(), Vec::new(), Vec::new());
+        let mut taken_up = TakenUp::default();
+        let TakenUp {
+            proven,
+            unsure,
+            unasked,
+            kept,
+        } = &mut taken_up;
         for cluster in self.users_of(installation.path()) {
             let name = cluster.name();
             let Some(postmaster) = cluster
@@ -122,7 +129,15 @@ impl LocalServers {
                             "{name} has not loaded everything; it logged: {logged}"
                         ));
                     }
-                    proven.push(format!("{name} at {}", proof.endpoint));
+                    let server = format!("{name} at {}", proof.endpoint);
+                    let path = installation.path();
+                    let is_whole = proof.is_whole
+                        || published_at(path)
+                            .is_some_and(|changed| reload::started_since(&postmaster, changed));
+                    match sessions::unsure(&cluster, is_whole, path) {
+                        None => proven.push(server),
+                        Some(why) => unsure.push((server, why)),
+                    }
                 }
                 Err(error) if error.is_silence() => unasked.push(format!("{name}: {error}")),
                 Err(error) => return Err(format!("{name}: {error}")),
@@ -130,19 +145,18 @@ impl LocalServers {
         }
         for entry in self.beside(installation.path()) {
             match ask_beside(entry, &chain)? {
-                Some(proof) => proven.push(proof),
+                Some(proof) => unsure.push((
+                    proof,
+                    "it was told, which does not say whether it checks CRLs".to_owned(),
+                )),
                 None => unasked.push(format!("{} was told", beside::name(&entry.tell))),
             }
         }
-        if proven.is_empty() && unasked.is_empty() {
+        if proven.is_empty() && unsure.is_empty() && unasked.is_empty() {
             let path = installation.path().display();
             unasked.push(format!("no PostgreSQL on this machine uses {path}"));
         }
-        Ok(TakenUp {
-            proven,
-            unasked,
-            kept,
-        })
+        Ok(taken_up)
     }
 }
 
@@ -161,15 +175,21 @@ impl Servers for LocalServers {
     }
 
     fn look(&mut self, installation: &Installation) -> Result<TakenUp, String> {
+        let changed = published_at(installation.path());
         self.each(
             installation,
             |_, postmaster, chain| {
                 let endpoint = reload::endpoint(postmaster)?;
+                // A chain that is served does not tell whether the CRLs beside it were loaded.
+                if let Some(changed) = changed {
+                    reload::loaded_since(postmaster, changed)?;
+                }
                 reload::ask_once(&endpoint, chain, Instant::now() + A_LOOK)?;
                 Ok(Proof {
                     endpoint,
                     direct: false,
                     kept: Vec::new(),
+                    is_whole: true,
                 })
             },
             |entry, chain| beside::ask(entry, chain, Duration::ZERO),
@@ -192,9 +212,21 @@ impl Servers for LocalServers {
         sessions::with_certificates(&self.users_of(installation))
     }
 
+    fn let_arrive(&mut self, installation: &Path) -> Vec<String> {
+        sessions::let_arrive(&self.users_of(installation))
+    }
+
     fn end(&mut self, sessions: &[Session]) -> Result<(), String> {
         sessions::end(sessions)
     }
+}
+
+/// When the live generation got its name.
+fn published_at(installation: &Path) -> Option<SystemTime> {
+    let link = installation.join("current").symlink_metadata().ok()?;
+    let seconds = Duration::from_secs(link.ctime().try_into().ok()?);
+    let nanoseconds = Duration::from_nanos(link.ctime_nsec().try_into().ok()?);
+    Some(SystemTime::UNIX_EPOCH + seconds + nanoseconds)
 }
 
 /// The clusters that can be found, and those that were remembered and are still there.

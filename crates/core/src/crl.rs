@@ -1,6 +1,8 @@
 //! Certificate revocation lists (RFC 5280 section 5), as PostgreSQL uses them: pushed to the
 //! server as a file, never fetched by it.
 
+mod published;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -10,6 +12,7 @@ use rcgen::{
 use time::OffsetDateTime;
 use x509_parser::prelude::{CertificateRevocationList, FromDer};
 
+pub use self::published::{Published, crls};
 use crate::issue::{Ca, IssueError};
 use crate::serial::Serial;
 use crate::validity::CLOCK_TOLERANCE;

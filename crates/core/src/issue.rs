@@ -144,8 +144,6 @@ pub enum IssueError {
 pub struct CaFacts {
     /// The subject's common name.
     pub common_name: String,
-    /// The subject as `pg_stat_ssl.issuer_dn` has it for those whom this CA has signed: `/O=Example/CN=…`, in full.
-    pub subject: String,
     /// From when until when it counts.
     pub validity: Validity,
 }
@@ -160,7 +158,6 @@ impl CaFacts {
         }
         Ok(Self {
             common_name,
-            subject: in_postgresql_form(parsed.subject()),
             validity: Validity {
                 not_before: parsed.validity().not_before.to_datetime(),
                 not_after: parsed.validity().not_after.to_datetime(),
@@ -426,6 +423,12 @@ fn common_name_of(certificate: &X509Certificate<'_>) -> String {
         .to_owned()
 }
 
+/// The subject of a certificate (DER) as `pg_stat_ssl.issuer_dn` has it for those whom it has signed:
+/// `/O=Example/CN=…`, in full.
+pub fn subject_as_postgresql_prints_it(der: &[u8]) -> Result<String, IssueError> {
+    Ok(in_postgresql_form(parse(der)?.subject()))
+}
+
 /// A name as PostgreSQL prints it (`X509_NAME_to_cstring` in be-secure-openssl.c): in the order of the certificate, with a
 /// slash before each attribute, and RFC 2253's escapes except for what is not ASCII.
 fn in_postgresql_form(name: &X509Name<'_>) -> String {
@@ -494,7 +497,7 @@ mod tests {
         };
         let (ca, _) = root(&organization, "pki\\root");
         assert_eq!(
-            ca.facts().subject,
+            subject_as_postgresql_prints_it(ca.der()).unwrap(),
             r#"/C=DE/ST=Bayern/L=München/O=Example\, \"Inc\"/OU=\#1 \+ \<2\>/CN=pki\\root"#
         );
     }

@@ -280,6 +280,21 @@ impl Installation {
         Ok(self.dir().sync()?)
     }
 
+    /// Removes a generation that came to nothing. If it is the live one, the newest of the others is from then on.
+    ///
+    /// # Errors
+    /// There is no other, something is in it that pgpki did not make, or a system call failed.
+    pub fn discard(&self, number: u32) -> Result<(), InstallationError> {
+        if self.current()? == Some(number) {
+            let mut others = self.generations()?.into_iter();
+            let other = others.rfind(|&other| other != number);
+            self.point_to(other.ok_or_else(|| self.no_such(number))?)?;
+        }
+        let name = generation::name(number);
+        remove_dir_of_files(self.dir(), name.as_ref(), None, Contents::Files)?;
+        Ok(self.dir().sync()?)
+    }
+
     /// Removes the oldest generations beyond `keep`, never the live one, and nothing in a directory
     /// that somebody put into one: that stays and is reported.
     ///

@@ -159,6 +159,20 @@ impl PrivateDir {
         Ok(open_in(&self.dir, name, demands)?.is_some())
     }
 
+    /// Opens a file for reading that [`PrivateDir::read_secret`] could read, of any length; with it,
+    /// its length in bytes. Nothing if there is none.
+    ///
+    /// # Errors
+    /// As for [`PrivateDir::read_secret`].
+    pub fn open_secret(&self, name: &str) -> Result<Option<(std::fs::File, u64)>, ReadError> {
+        let demands = Demands {
+            owner: Owner::caller(),
+            secret: true,
+        };
+        let opened = open_in(&self.dir, name, demands)?;
+        Ok(opened.map(|(file, seen)| (file, seen.size)))
+    }
+
     /// Makes a file with exactly this mode, whole and on disk.
     ///
     /// # Errors

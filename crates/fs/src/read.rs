@@ -110,12 +110,26 @@ impl ReadError {
 /// No such file, something else than a regular file (a FIFO does not block), more than `limit`
 /// bytes, or a system call that failed.
 pub fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, ReadError> {
+    let (file, seen) = open_named(path)?;
+    read_whole(&file, path, &seen, limit)
+}
+
+/// Opens a file that the user named, for whoever reads it piece by piece. Otherwise as
+/// [`read_bounded`].
+///
+/// # Errors
+/// As for [`read_bounded`], whatever its length.
+pub fn open_file(path: &Path) -> Result<File, ReadError> {
+    Ok(open_named(path)?.0)
+}
+
+fn open_named(path: &Path) -> Result<(File, Entry), ReadError> {
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     match open(path, flags, Mode::empty()) {
         Ok(fd) => {
             let file = File::from(fd);
             let seen = examine(&file, path)?;
-            read_whole(&file, path, &seen, limit)
+            Ok((file, seen))
         }
         Err(Errno::ENOENT) => Err(ReadError::NotFound { path: path.into() }),
         // What open(2) says of a socket.

@@ -7,7 +7,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use nix::errno::Errno;
 use pgpki_core::name::Host;
@@ -34,10 +34,20 @@ const KEPT: &str = "SSL configuration was not reloaded";
 const DIRECT: u32 = 17;
 
 /// What every reload logs, unless the server's messages are in another language.
-const EVERYDAY: [&str; 2] = ["received SIGHUP", "LOG:  parameter \""];
+const EVERYDAY: [&str; 3] = [TOLD, "LOG:  parameter \"", MARK];
 
 /// The most lines of a log that are repeated to the user.
 const MOST_LINES: usize = 8;
+
+/// What a reload logs first, unless the server's messages are in another language.
+const TOLD: &str = "received SIGHUP";
+
+/// What a session has the server log, so that whatever the reload has logged is known to be in the file by then: the
+/// logging collector writes what it is sent in that order.
+const MARK: &str = "pgpki has seen this reload";
+
+/// How long the logging collector may take to write a line.
+const LOGGING: Duration = Duration::from_secs(2);
 
 /// A handshake returned the very chain that was installed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +59,9 @@ pub struct Proof {
     /// What the server has logged if it did not load everything all the same: the chain was served
     /// before, and something else is wrong, such as the CAs of clients.
     pub kept: Vec<String>,
+    /// Whether it is known to have loaded everything, CRLs and the CAs of clients included: it served another chain
+    /// before, and a reload is all or nothing; or its log has a reload without a complaint.
+    pub is_whole: bool,
 }
 
 /// Why there is no proof.
@@ -86,6 +99,9 @@ pub enum Cause {
     /// It could not be told, or not be looked at.
     #[error(transparent)]
     Postmaster(#[from] PostmasterError),
+    /// Files have changed since it read them.
+    #[error("the server has not been told to reload since")]
+    NotSince,
     /// It says that it kept the certificate that it had.
     #[error("the server could not load the new files and kept its old certificate")]
     Kept,
@@ -140,6 +156,7 @@ pub fn reload_and_prove(
 ) -> Result<Proof, NotProven> {
     let log = postmaster.log();
     let loaded_before = loaded_at(postmaster);
+    let is_another = loaded_before.is_some() && serves_another(postmaster, chain);
     let deadline = Instant::now() + patience;
     match postmaster.reload() {
         // One that restarts comes back with what is on disk.
@@ -160,9 +177,14 @@ pub fn reload_and_prove(
             Ok(Some(now)) => match ask(&now, major, chain, Instant::now() + ONE_QUESTION) {
                 Ok(mut proof) => {
                     let lines = log.as_ref().map(Log::since).unwrap_or_default();
+                    let (lines, is_told) = match (&log, is_another) {
+                        (Some(log), false) if loaded_before.is_some() => whole_log(log, &now),
+                        _ => (lines, false),
+                    };
                     if lines.iter().any(|line| line.contains(KEPT)) {
                         proof.kept = telling(lines);
                     }
+                    proof.is_whole = proof.kept.is_empty() && (is_another || is_told);
                     return Ok(proof);
                 }
                 Err(failure) => failure,
@@ -191,6 +213,34 @@ fn loaded_at(postmaster: &Postmaster) -> Option<String> {
     let mut session = Session::open(&socket, Instant::now() + ONE_QUESTION).ok()?;
     let rows = session.query("SELECT pg_conf_load_time()").ok()?;
     rows.into_iter().flatten().flatten().next()
+}
+
+/// That a server has loaded its configuration, and its certificates with it, since a file changed (`st_ctime`; both by
+/// the clock of this machine). One that cannot be asked is not said not to have.
+///
+/// # Errors
+/// It has not.
+pub fn loaded_since(postmaster: &Postmaster, changed: SystemTime) -> Result<(), NotProven> {
+    match instant(postmaster, "pg_conf_load_time") {
+        Some(loaded) if loaded < changed => Err(Cause::NotSince.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a server was started since a file changed: a start reads everything, or fails.
+#[must_use]
+pub fn started_since(postmaster: &Postmaster, changed: SystemTime) -> bool {
+    instant(postmaster, "pg_postmaster_start_time").is_some_and(|started| started > changed)
+}
+
+/// What a function of the server's that takes nothing returns; nothing if it cannot be asked.
+fn instant(postmaster: &Postmaster, function: &str) -> Option<SystemTime> {
+    let mut session = Session::open(&postmaster.socket()?, Instant::now() + ONE_QUESTION).ok()?;
+    let sql = format!("SELECT extract(epoch FROM {function}())");
+    let rows = session.query(&sql).ok()?;
+    let seconds: f64 = rows.into_iter().flatten().flatten().next()?.parse().ok()?;
+    let since = Duration::try_from_secs_f64(seconds).ok()?;
+    SystemTime::UNIX_EPOCH.checked_add(since)
 }
 
 /// What of a log says why: not that it was told to reload, and not that others came and went.
@@ -222,7 +272,38 @@ fn ask(
         endpoint,
         direct,
         kept: Vec::new(),
+        is_whole: false,
     })
+}
+
+/// Whether a server was seen to serve another chain.
+fn serves_another(postmaster: &Postmaster, chain: &[Vec<u8>]) -> bool {
+    let asked = endpoint(postmaster)
+        .and_then(|endpoint| ask_once(&endpoint, chain, Instant::now() + ONE_QUESTION));
+    asked.is_err_and(|error| matches!(*error.cause, Cause::Differs { .. }))
+}
+
+/// What a server has logged, once all of it is in the file, and whether that tells of the reload: nothing does where
+/// the log is in another language, or says less than PostgreSQL does by default.
+fn whole_log(log: &Log, postmaster: &Postmaster) -> (Vec<String>, bool) {
+    let mark = || -> Option<()> {
+        let mut session = Session::open(&postmaster.socket()?, Instant::now() + LOGGING).ok()?;
+        session.query("SET log_statement = 'all'").ok()?;
+        session.query(&format!("SELECT '{MARK}'")).ok()?;
+        Some(())
+    };
+    let deadline = Instant::now() + LOGGING;
+    let is_marked = mark().is_some();
+    loop {
+        let lines = log.since();
+        let has = |text| lines.iter().any(|line| line.contains(text));
+        let is_complete = is_marked && has(MARK);
+        if is_complete || !is_marked || Instant::now() + PAUSE >= deadline {
+            let is_told = is_complete && has(TOLD);
+            return (lines, is_told);
+        }
+        thread::sleep(PAUSE);
+    }
 }
 
 /// Asks a server for its chain, once, and compares.

@@ -78,6 +78,12 @@ pub enum SqlCause {
         /// As whom we came.
         role: String,
     },
+    /// A role that does not see everything would see nothing without being told so.
+    #[error("the role {role:?} may not see who is connected with which certificate")]
+    MayNotSee {
+        /// As whom we came.
+        role: String,
+    },
     /// The server reported an error.
     #[error("{0}")]
     Server(ServerError),
@@ -93,6 +99,9 @@ impl SqlError {
         match &self.cause {
             SqlCause::PasswordWanted { role } => Some(format!(
                 "Let that user in without one:  local all {role} peer  at the top of pg_hba.conf, and reload"
+            )),
+            SqlCause::MayNotSee { role } => Some(format!(
+                "GRANT pg_monitor, pg_signal_backend TO {role}, or make it a superuser again"
             )),
             SqlCause::User { .. } => Some("Run it as root, or as the cluster's own user".to_owned()),
             SqlCause::Server(error) if error.code == "28000" => Some(

@@ -1,7 +1,7 @@
 //! The CAs: their certificates, how they stand, and their CRLs.
 
 use pgpki_core::crl::{Reason, Revoked};
-use pgpki_core::issue::{CaFacts, Issued};
+use pgpki_core::issue::{CaFacts, Issued, subject_as_postgresql_prints_it};
 use pgpki_core::profile::Profile;
 use pgpki_core::serial::Serial;
 use pgpki_core::validity::Validity;
@@ -68,6 +68,14 @@ pub struct KnownCa {
     pub crl_number: u64,
     /// When its last CRL begins to count.
     pub crl_from: OffsetDateTime,
+}
+
+impl KnownCa {
+    /// Its name as `pg_stat_ssl.issuer_dn` has it, in full; empty where the certificate cannot be read.
+    #[must_use]
+    pub fn name_in_sessions(&self) -> String {
+        subject_as_postgresql_prints_it(&self.certificate).unwrap_or_default()
+    }
 }
 
 /// A CRL that was signed and is to be recorded.

@@ -223,6 +223,24 @@ impl Ledger {
         Ok(found.into_iter().next())
     }
 
+    /// Whether a CA has revoked a certificate; also one that was issued after the backup that this ledger comes from.
+    pub fn is_revoked(&self, ca: CaId, serial: Serial) -> Result<bool, LedgerError> {
+        self.connection
+            .prepare_cached("SELECT 1 FROM revocations WHERE ca = ?1 AND serial = ?2")
+            .and_then(|mut statement| statement.exists(params![ca.0, serial.as_bytes()]))
+            .map_err(self.at())
+    }
+
+    /// The certificates that belong to places and were revoked.
+    pub(crate) fn revoked_in_places(&self) -> Result<Vec<Serial>, LedgerError> {
+        self.query(
+            "SELECT c.serial FROM places p JOIN certificates c ON c.serial = p.serial
+             WHERE c.revoked = 1 ORDER BY c.serial",
+            [],
+            |row| Ok(Serial::from_bytes(row.get(0)?)),
+        )
+    }
+
     /// Every client certificate of a role that still counts at `now`, or would if it were not revoked.
     pub fn leaves_of(&self, role: &Role, now: OffsetDateTime) -> Result<Vec<Leaf>, LedgerError> {
         self.query(

@@ -26,17 +26,48 @@ impl Authority {
     /// that is alone may do.
     pub(crate) fn look(
         &self,
+        report: Option<&mut Report>,
+        now: OffsetDateTime,
+    ) -> Result<Vec<Seen>, AuthorityError> {
+        self.look_at(self.ledger.places()?, report, now)
+    }
+
+    /// Whether an installation has the certificate that belongs there, and roots, a chain or CRLs that are out of date:
+    /// whoever should have brought them has not come so far. Changes nothing.
+    ///
+    /// # Errors
+    /// The authority cannot be used.
+    pub fn is_behind(
+        &self,
+        known: KnownPlace,
+        now: OffsetDateTime,
+    ) -> Result<bool, AuthorityError> {
+        let seen = self.look_at(vec![known], None, now)?;
+        Ok(seen.iter().any(|it| matches!(it.holds, Holds::Stale)))
+    }
+
+    fn look_at(
+        &self,
+        places: Vec<KnownPlace>,
         mut report: Option<&mut Report>,
         now: OffsetDateTime,
     ) -> Result<Vec<Seen>, AuthorityError> {
         let trust = self.trust(Profile::Server, now)?;
         let mut shelf: Option<Result<Shelf, Arc<DeliverError>>> = None;
         let mut seen = Vec::new();
-        for known in self.ledger.places()? {
+        let revoked = self.ledger.revoked_in_places()?;
+        for known in places {
             let place = &known.place;
+            let is_revoked = revoked.binary_search(&known.serial).is_ok();
+            // Whoever has lost his certificate gets another one from a person, not from cron.
+            if is_revoked && place.holder.profile() == Profile::Client {
+                continue;
+            }
             let due = Due {
                 trust: &trust,
-                chain: self.hierarchy.chain(known.issuer, now),
+                chain: self
+                    .hierarchy
+                    .chain(known.issuer, place.holder.profile(), now),
                 profile: place.holder.profile(),
             };
             let found = match place.kind {
@@ -54,7 +85,11 @@ impl Authority {
                     in_folder(shelf, place, &due, report.as_deref_mut())
                 }
             };
-            let holds = self.judge(&known, found)?;
+            let holds = match self.judge(&known, found)? {
+                // Clients check no CRL: to have another one is all that helps a server.
+                Holds::Expected | Holds::Stale if is_revoked => Holds::Outdated,
+                holds => holds,
+            };
             seen.push(Seen { known, holds });
         }
         Ok(seen)

@@ -13,18 +13,21 @@ use time::OffsetDateTime;
 use super::{Holds, Seen};
 use crate::deliver::DeliverError;
 use crate::hierarchy::Hierarchy;
-use crate::ledger::{CaId, CaState, KnownCa, KnownPlace, Place, PlaceKind};
+use crate::ledger::{CaId, CaState, KnownCa, KnownPlace, Leaf, Place, PlaceKind};
 use crate::settings::Settings;
 
 /// What the operator asked for.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Request<'a> {
-    /// How long before its end something is renewed; the root always when a third of its time is left.
+    /// How long before its end something is renewed; an issuing CA at the latest when a third of its time is left, the
+    /// root always then.
     pub within: Within,
     /// Renew every leaf, due or not.
     pub force: bool,
     /// Which CA gets a successor, if not only those that are due.
     pub succession: Option<Step>,
+    /// Let the sessions run that live on a CA which is revoked.
+    pub keep_sessions: bool,
     /// What opens the root key, if it is encrypted and known.
     pub root_passphrase: Option<&'a [u8]>,
 }
@@ -45,6 +48,8 @@ pub enum Step {
 pub struct Plan {
     /// The CA that gets a successor first.
     pub succession: Option<Step>,
+    /// Certificates that nobody would accept any more, because their CA would be revoked.
+    pub lost: Vec<Leaf>,
     /// The places that get a new credential.
     pub renew: Vec<KnownPlace>,
     /// Places of servers whose credential stays, and whose roots, chain or CRLs are out of date.
@@ -60,7 +65,8 @@ pub struct Plan {
 /// Which CA gets a successor at `now`: the one that was asked for, or the one that is due.
 ///
 /// A root that is due comes before its issuing CA, because the new root has one of its own. A second new root does not
-/// begin before the first has taken over.
+/// begin before the first has taken over. A root whose time is over gets a successor that nothing ties to it: whoever
+/// trusted the old one has to be told, and until then nothing works at all.
 #[must_use]
 pub fn succession(
     hierarchy: &Hierarchy,
@@ -71,11 +77,13 @@ pub fn succession(
     if request.succession.is_some() {
         return request.succession;
     }
-    let mut roots = hierarchy.roots(now);
-    let root = roots.next()?;
-    let is_alone = roots.next().is_none();
+    let Some(root) = hierarchy.roots(now).next() else {
+        // One that has not begun yet says that the clock is behind.
+        let last = hierarchy.newest_root()?;
+        return (now > last.facts.validity.not_after).then_some(Step::Root);
+    };
     let next_root = Validity::starting(now, settings.root);
-    if is_alone && replaces(root.facts.validity, next_root, Within::Third, now) {
+    if hierarchy.is_settled(now) && replaces(root.facts.validity, next_root, Within::Third, now) {
         return Some(Step::Root);
     }
     let (next, _) = Validity::starting(now, settings.issuing).cut_to(root.facts.validity.not_after);
@@ -86,10 +94,12 @@ pub fn succession(
     is_due.then_some(Step::Issuing)
 }
 
-/// Whether something is due, and what would replace it ends later. Near the end of its issuer nothing does, and
-/// renewing it every day would only wear the disk out.
+/// Whether a CA is due, and what would replace it ends later. Near the end of its issuer nothing does, and a new one
+/// every day would only wear the disk out. A third of its time is the least: leaves that are cut to its end, and servers
+/// elsewhere that have to hear of the next one, need it.
 fn replaces(present: Validity, next: Validity, within: Within, now: OffsetDateTime) -> bool {
-    within.is_due(present, now) && next.not_after > present.not_after
+    let is_due = Within::Third.is_due(present, now) || within.is_due(present, now);
+    is_due && next.not_after > present.not_after
 }
 
 /// Decides what is to be done with `places` at `now`, when whatever [`succession`] says has been done.
@@ -125,8 +135,8 @@ pub fn plan(
         renewed.any(|it| it.serial == *serial && it.place.kind == PlaceKind::Installation)
     };
     let servers = servers.iter().filter(|(serial, _)| !is_renewed(serial));
-    let oldest = servers.map(|(_, issuer)| *issuer).min();
-    if let Some(signer) = hierarchy.client_signer(oldest, now) {
+    let issuers = servers.map(|(_, issuer)| *issuer);
+    if let Some(signer) = hierarchy.client_signer(issuers, now) {
         judge(signer).sort(of_clients, &mut plan);
     }
     plan
@@ -173,12 +183,20 @@ impl Judge<'_> {
         self.request.within.is_due(known.validity, self.now) || (is_server && moved_on) || is_orphan
     }
 
-    /// Whether a new certificate would end later than the one that is there, or come from another CA.
+    /// Whether a new certificate would end later than the one that is there, or come from another CA. A CA whose time is
+    /// over gives none.
     fn gains(&self, known: &KnownPlace) -> bool {
         let days = known.place.days.unwrap_or(self.settings.leaf);
         let end = self.signer.facts.validity.not_after;
         let (next, _) = Validity::starting(self.now, days).cut_to(end);
         let is_early = self.now < known.validity.not_before;
-        known.issuer != self.signer.id || next.not_after > known.validity.not_after || is_early
+        let is_over = self.now > end;
+        let is_longer = next.not_after > known.validity.not_after;
+        !is_over && (known.issuer != self.signer.id || is_longer || is_early)
     }
 }
+
+#[cfg(test)]
+mod manual;
+#[cfg(test)]
+mod tests;

@@ -128,7 +128,8 @@ fn report(
         Some(installed) => {
             let generation = installed.live.generation.unwrap_or_default();
             writeln!(out, "  installed  {path}/current -> g{generation:04}")?;
-            match &installed.live.taken_up.proven[..] {
+            let servers: Vec<&str> = installed.live.taken_up.serving().map(|it| &**it).collect();
+            match &servers[..] {
                 [] => server::configuration(&place.path, out),
                 servers => writeln!(out, "  served     {}", servers.join(", ")),
             }

@@ -24,7 +24,13 @@ pub(crate) fn run(args: &Revoke, clock: Clock) -> Result<Exit, Failure> {
         }
     }
     let mut servers = LocalServers::new(!args.no_reload, &authority, now)?;
-    let done = authority.revoke(leaves, args.reason, args.keep_sessions, &mut servers, now)?;
+    let done = authority.revoke(
+        leaves,
+        args.reason,
+        args.keep_sessions || args.no_reload,
+        &mut servers,
+        now,
+    )?;
     authority.remember_clusters(servers.users())?;
     let outcome = Outcome::of(&done);
     match args.json {

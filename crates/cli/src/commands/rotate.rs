@@ -7,6 +7,7 @@ mod text;
 use pgpki_authority::Authority;
 use pgpki_authority::rotation::{Report, Request, Step};
 use pgpki_core::due::Within;
+use pgpki_core::validity::Validity;
 use time::OffsetDateTime;
 
 use self::outcome::Outcome;
@@ -17,6 +18,7 @@ use crate::json;
 use crate::passphrase::{self, Passphrase};
 use crate::progress::Progress;
 use crate::servers::LocalServers;
+use crate::show;
 
 pub(crate) fn run(args: &Rotate, clock: Clock) -> Result<Exit, Failure> {
     if args.finish {
@@ -33,22 +35,32 @@ pub(crate) fn run(args: &Rotate, clock: Clock) -> Result<Exit, Failure> {
         Rotate { issuing: true, .. } => Some(Step::Issuing),
         _ => None,
     };
+    if step == Some(Step::Root) {
+        args.home.open()?.may_begin_root(clock())?;
+    }
     let passphrase = root_passphrase(args, step.is_some() && !args.dry_run)?;
     let request = Request {
         within: args.within.map_or(Within::Third, Within::Duration),
         force: args.force,
         succession: step,
+        keep_sessions: args.keep_sessions,
         root_passphrase: passphrase.as_ref().map(|bytes| bytes.as_slice()),
     };
     if args.dry_run {
         let authority = args.home.open()?;
         let now = clock();
+        check_root(&authority, step, now)?;
         let plan = authority.plan(&request, now)?;
         let outcome = Outcome::of_plan(&plan, &authority, now);
         return tell(args, &outcome, &authority, &request, now);
     }
     let mut authority = args.home.open_alone()?;
     let now = clock();
+    check_root(&authority, step, now)?;
+    if step.is_some() {
+        // Whoever asked for a step is there to try again; cron's rotation renews the leaves all the same.
+        authority.try_root(request.root_passphrase)?;
+    }
     let progress = Progress::new(None);
     let mut servers = LocalServers::new(!args.no_reload, &authority, now)?;
     let report = authority.rotate(&request, &mut servers, now, &|made| progress.add(made))?;
@@ -56,6 +68,39 @@ pub(crate) fn run(args: &Rotate, clock: Clock) -> Result<Exit, Failure> {
     remember(&mut authority, &report, &servers)?;
     let outcome = Outcome::of(&report, &authority, now);
     tell(args, &outcome, &authority, &request, now)
+}
+
+/// Under a root that does not count nothing can be renewed, and a new one, which nobody trusts yet, is for a person to
+/// decide.
+fn check_root(
+    authority: &Authority,
+    step: Option<Step>,
+    now: OffsetDateTime,
+) -> Result<(), Failure> {
+    let hierarchy = authority.hierarchy();
+    let newest = hierarchy.newest_root();
+    let Some(root) = newest.filter(|_| hierarchy.roots(now).next().is_none()) else {
+        return Ok(());
+    };
+    let Validity {
+        not_before,
+        not_after,
+    } = root.facts.validity;
+    let name = &root.facts.common_name;
+    let refused = |what: &str, when| {
+        let when = show::date(when);
+        Failure::new(Exit::Refused, format!("the root {name:?} {what} {when}"))
+    };
+    match step {
+        _ if now < not_before => Err(refused("does not count before", not_before)
+            .hint("The clock of this machine is behind: put it right")),
+        Some(Step::Root) => Ok(()),
+        _ => Err(refused("ended on", not_after).hint(
+            "Nothing can be renewed under it. If the clock is right, make a new root:\n\
+                 pgpki rotate --root\n\
+                 It cannot be tied to the old one: everybody must be handed its root.crt",
+        )),
+    }
 }
 
 /// What opens the root key: from a file, or from a person who has asked for what needs it.

@@ -1,12 +1,13 @@
 //! Who is connected with a client certificate, and whether a revoked one still gets in.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use pgpki_authority::{Session, Sessions};
 use pgpki_core::serial::Serial;
-use pgpki_postgres::cluster::Cluster;
+use pgpki_postgres::cluster::{Cluster, Given};
 use pgpki_postgres::postmaster::Postmaster;
-use pgpki_postgres::probe::{Cause, ClientCredential, Login, Probe};
+use pgpki_postgres::probe::{Cause, ClientCredential, Login, Probe, TlsAlert};
 use pgpki_postgres::reload;
 use pgpki_postgres::sessions::{ClientSession, client_sessions, end_sessions};
 
@@ -21,29 +22,75 @@ pub(super) fn refuse(
     certificate: &[u8],
     key: &[u8],
 ) -> Result<Vec<String>, String> {
-    let mut refused = Vec::new();
+    let (mut refused, mut accepted) = (Vec::new(), Vec::new());
     let Ok(credential) = ClientCredential::from_pem(certificate, key) else {
         return Ok(refused);
     };
     for cluster in clusters {
-        let name = cluster.name();
         let Ok(Some(postmaster)) = cluster.postmaster() else {
             continue;
         };
         let Ok(endpoint) = reload::endpoint(&postmaster) else {
             continue;
         };
+        let server = format!("{} at {endpoint}", cluster.name());
         let login = Login::default();
         let probe = Probe::new(&endpoint).client(&credential, &login);
         match probe.run(Instant::now() + PATIENCE) {
-            Ok(served) if served.client_certificate.is_some() => {
-                return Err(format!("{name} still accepts a revoked certificate"));
+            Ok(served) if served.client_certificate.is_some() => accepted.push(server),
+            Err(error) if matches!(error.cause, Cause::Alert(TlsAlert::CertificateRevoked)) => {
+                refused.push(server);
             }
-            Err(error) if matches!(error.cause, Cause::Alert(_)) => refused.push(name),
             _ => {}
         }
     }
-    Ok(refused)
+    match accepted.is_empty() {
+        true => Ok(refused),
+        false => Err(format!(
+            "{} still accepts a revoked certificate",
+            accepted.join(", ")
+        )),
+    }
+}
+
+/// Why it is not known whether a server that serves what is installed refuses what the CRLs there list.
+pub(super) fn unsure(cluster: &Cluster, is_whole: bool, installation: &Path) -> Option<String> {
+    let file = cluster.given("ssl_crl_file");
+    let live = installation.join("current/root.crl").canonicalize();
+    let leads_there = |given: &Given| {
+        let file = cluster.resolve(given.path()).canonicalize();
+        matches!((file, &live), (Ok(file), Ok(live)) if file == *live)
+    };
+    if !file.as_ref().is_some_and(leads_there) {
+        let set = file.map(|given| given.text().into_owned());
+        return Some(format!(
+            "its ssl_crl_file is '{}', so that it never sees this CRL; pgpki configure puts that right",
+            set.unwrap_or_default()
+        ));
+    }
+    (!is_whole).then(|| {
+        "it was told, and its log does not say whether it has loaded the new CRLs; restart it to be sure"
+            .to_owned()
+    })
+}
+
+/// Waits until whoever was on the way in is in, or has gone.
+pub(super) fn let_arrive(clusters: &[Cluster]) -> Vec<String> {
+    let mut problems = Vec::new();
+    for cluster in clusters {
+        let Ok(Some(postmaster)) = cluster.postmaster() else {
+            continue;
+        };
+        match pgpki_postgres::sessions::let_arrive(&postmaster) {
+            Ok(0) => {}
+            Ok(left) => problems.push(format!(
+                "{}: {left} connections that had begun before the reload are still being made; run this again to end what comes of them",
+                cluster.name()
+            )),
+            Err(error) => problems.push(format!("{}: {error}", cluster.name())),
+        }
+    }
+    problems
 }
 
 /// The sessions with client certificates on these clusters; one that does not run has none.
@@ -55,7 +102,12 @@ pub(super) fn with_certificates(clusters: &[Cluster]) -> Sessions {
             .postmaster()
             .map_err(|error| error.to_string())
             .and_then(|postmaster| match postmaster {
-                Some(postmaster) => client_sessions(&postmaster).map_err(|error| error.to_string()),
+                Some(postmaster) => {
+                    client_sessions(&postmaster).map_err(|error| match error.hint() {
+                        Some(hint) => format!("{error}. {hint}"),
+                        None => error.to_string(),
+                    })
+                }
                 None => Ok(Vec::new()),
             });
         match asked {

@@ -128,6 +128,27 @@ fn nothing_is_asked_in_vain() {
     assert!(!screen.contains("Passphrase"), "{screen}");
 }
 
+/// A person who has asked for another CA is asked for what opens the root's key; a wrong answer changes nothing.
+#[test]
+fn another_ca_is_a_matter_of_the_passphrase() {
+    let scene = scene();
+    let (status, screen) = typed(&scene, &init_line(), &["correct horse", "correct horse"]);
+    assert_eq!(status, Some(0), "{screen}");
+    for step in [
+        "rotate --root",
+        "rotate --issuing",
+        "rotate --issuing --compromised",
+    ] {
+        let before = fs::read(scene.home().join("ledger.db")).unwrap();
+        let (status, screen) = typed(&scene, &pgpki(step), &["battery staple"]);
+        assert_eq!(status, Some(BAD_INPUT), "{screen}");
+        assert_eq!(fs::read(scene.home().join("ledger.db")).unwrap(), before);
+        let (status, screen) = typed(&scene, &pgpki(step), &["correct horse"]);
+        assert_eq!(status, Some(0), "{screen}");
+        assert!(!screen.contains("correct horse"), "it was shown: {screen}");
+    }
+}
+
 #[test]
 fn colour_is_for_terminals() {
     let scene = scene();

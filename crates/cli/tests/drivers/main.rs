@@ -14,5 +14,6 @@ mod login;
 #[path = "../doctor/material.rs"]
 mod material;
 mod negotiation;
+mod roots;
 mod server_refused;
 mod stage;

@@ -308,4 +308,6 @@ pub struct ServerIssued {
     pub serial: String,
     /// The names that it was issued for.
     pub hosts: Vec<Host>,
+    /// Whether roots, chain or CRLs there are older than what the authority has.
+    pub is_behind: bool,
 }

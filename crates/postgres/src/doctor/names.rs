@@ -19,7 +19,8 @@ pub(super) fn judge(facts: &Facts) -> Vec<Located> {
     };
     let mut findings = listening(leaf, &facts.configuration.value("listen_addresses"));
     if let Ok(issued) = &facts.issued {
-        findings.extend(issued.server.as_ref().and_then(|it| ledger(leaf, it)));
+        let issued = issued.server.iter();
+        findings.extend(issued.flat_map(|it| ledger(leaf, it).or_else(|| behind(it))));
     }
     findings
         .into_iter()
@@ -68,6 +69,20 @@ fn listening(leaf: &CertificateFacts, addresses: &str) -> Vec<Finding> {
         format!("the server also listens on {names}, and its certificate lacks that"),
         "That is right while clients use another name; otherwise issue it for this one, too.",
     )]
+}
+
+fn behind(issued: &ServerIssued) -> Option<Finding> {
+    let installation = printable(&issued.installation.to_string_lossy());
+    issued.is_behind.then(|| {
+        Finding::warning(
+            "installation-behind",
+            format!(
+                "the roots, chain or CRLs in {installation} are not those that the authority has \
+                 now: this server may accept who was revoked, or refuse who has a new certificate"
+            ),
+            "pgpki rotate brings them up to date, and has the server load them.",
+        )
+    })
 }
 
 fn ledger(leaf: &CertificateFacts, issued: &ServerIssued) -> Option<Finding> {

@@ -10,6 +10,7 @@ use pgpki_core::profile::Profile;
 use serde::Serialize;
 use time::OffsetDateTime;
 
+use super::root_change::SessionLine;
 use crate::exit::Exit;
 use crate::show;
 
@@ -72,7 +73,8 @@ pub(super) struct Line {
 pub(super) struct Outcome {
     pub(super) version: u32,
     pub(super) dry_run: bool,
-    /// `not-due`, `renewed`, `would-renew`, `passphrase-needed`, `failed`.
+    /// `not-due`, `renewed`, `would-renew`, `passphrase-needed`, `failed`; `replaced`, `would-replace` where the one
+    /// before has ended and cannot sign it; `finished`, `undone`.
     pub(super) root: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) root_reason: Option<String>,
@@ -86,11 +88,17 @@ pub(super) struct Outcome {
     /// Whose certificates nobody accepts any more, because their CA was revoked.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) lost: Vec<Lost>,
+    /// Sessions that lived on one of those and were ended.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) ended: Vec<SessionLine>,
+    /// Why some of those may go on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) problems: Vec<String>,
     /// Leftovers of killed runs that were removed.
     pub(super) swept: usize,
     /// What could not be removed or moved, and why.
     pub(super) left: Vec<String>,
-    /// Why a delivery ended early, or may not survive a power cut.
+    /// Why a delivery ended early, or may not survive a power cut; which CRL does not count yet.
     pub(super) stopped: Vec<String>,
     /// Whether the passphrase that was given does not open the root key.
     #[serde(skip)]
@@ -110,31 +118,34 @@ pub(super) struct Lost {
 }
 
 impl Lost {
-    /// Each holder once, except for servers whose installation on this machine has a new one already.
     fn of(report: &Report) -> Vec<Self> {
+        let ready = |profile, name: &str| {
+            let is_his = |(place, issued): &&(Place, Issued)| {
+                place.holder.profile() == profile && issued.common_name == name
+            };
+            let renewed = report.handed_over.iter().filter(is_his);
+            renewed
+                .map(|(place, _)| place.path.to_string_lossy().into_owned())
+                .collect()
+        };
+        Self::each(&report.lost, ready)
+    }
+
+    /// Each holder once, with the folders that are ready for him.
+    fn each(leaves: &[Leaf], ready: impl Fn(Profile, &str) -> Vec<String>) -> Vec<Self> {
         let mut holders: Vec<(Profile, &str)> = Vec::new();
-        for leaf in &report.lost {
-            let installed =
-                |(place, _): &(Place, Installed)| leaf.place.as_ref() == Some(&place.path);
+        for leaf in leaves {
             let holder = (leaf.profile, &*leaf.common_name);
-            if !report.installed.iter().any(installed) && !holders.contains(&holder) {
+            if !holders.contains(&holder) {
                 holders.push(holder);
             }
         }
         let holders = holders.into_iter();
         holders
-            .map(|(profile, name)| {
-                let is_his = |(place, issued): &&(Place, Issued)| {
-                    place.holder.profile() == profile && issued.common_name == name
-                };
-                let renewed = report.handed_over.iter().filter(is_his);
-                Self {
-                    profile: profile.as_str(),
-                    name: name.to_owned(),
-                    renewed: renewed
-                        .map(|(place, _)| place.path.to_string_lossy().into_owned())
-                        .collect(),
-                }
+            .map(|(profile, name)| Self {
+                profile: profile.as_str(),
+                name: name.to_owned(),
+                renewed: ready(profile, name),
             })
             .collect()
     }
@@ -157,9 +168,16 @@ impl Outcome {
         let mut outcome = Self {
             places: places.collect(),
             lost: Lost::of(report),
+            ended: report.ended.iter().map(SessionLine::of).collect(),
+            problems: report.problems.clone(),
             swept: report.swept,
             left: report.left.clone(),
-            stopped: report.stopped.iter().map(ToString::to_string).collect(),
+            stopped: report
+                .stopped
+                .iter()
+                .map(ToString::to_string)
+                .chain(report.early.iter().cloned())
+                .collect(),
             is_wrong_passphrase: is_wrong_passphrase(report),
             is_refused: matches!(
                 report.problem,
@@ -171,6 +189,10 @@ impl Outcome {
             ..Self::nothing(authority, now)
         };
         outcome.step(step, ["renewed", "replaced"]);
+        let newest = authority.hierarchy().newest_root();
+        if step == Some(Step::Root) && newest.is_some_and(|root| root.cross.is_none()) {
+            outcome.root = "replaced";
+        }
         if let Some((step, problem)) = &report.problem {
             let (what, reason) = match problem {
                 SuccessionProblem::PassphraseNeeded => ("passphrase-needed", None),
@@ -190,6 +212,19 @@ impl Outcome {
         outcome
     }
 
+    /// What the end of a change of roots did, which this word says.
+    pub(super) fn of_root_change(
+        what: &'static str,
+        report: &Report,
+        authority: &Authority,
+        now: OffsetDateTime,
+    ) -> Self {
+        Self {
+            root: what,
+            ..Self::of(report, authority, now)
+        }
+    }
+
     pub(super) fn of_plan(plan: &Plan, authority: &Authority, now: OffsetDateTime) -> Self {
         let lines = |outcome, places: &[KnownPlace]| -> Vec<Line> {
             let lines = places.iter().map(|known| Line::known(outcome, known));
@@ -204,9 +239,14 @@ impl Outcome {
         let mut outcome = Self {
             dry_run: true,
             places: places.collect(),
+            lost: Lost::each(&plan.lost, |_, _| Vec::new()),
             ..Self::nothing(authority, now)
         };
         outcome.step(plan.succession, ["would-renew", "would-replace"]);
+        if plan.succession == Some(Step::Root) && authority.hierarchy().roots(now).next().is_none()
+        {
+            outcome.root = "would-replace";
+        }
         outcome
     }
 
@@ -237,6 +277,8 @@ impl Outcome {
             issuing_ca_not_after: end(issuing),
             places: Vec::new(),
             lost: Vec::new(),
+            ended: Vec::new(),
+            problems: Vec::new(),
             swept: 0,
             left: Vec::new(),
             stopped: Vec::new(),
@@ -251,10 +293,17 @@ impl Outcome {
         let is = |outcome| self.places.iter().any(|line| line.outcome == outcome);
         let ca_is = |outcome| [self.root, self.issuing_ca].contains(&outcome);
         let something_done = ["renewed", "refreshed", "taken-up"].into_iter().any(is)
-            || ca_is("renewed")
-            || ca_is("replaced");
-        let failed = is("failed") || ca_is("failed") || !self.stopped.is_empty();
-        let unfinished = is("waiting") || ca_is("passphrase-needed") || !self.lost.is_empty();
+            || ["renewed", "replaced", "finished", "undone"]
+                .into_iter()
+                .any(ca_is);
+        let failed = is("failed")
+            || ca_is("failed")
+            || !self.stopped.is_empty()
+            || !self.problems.is_empty();
+        let unfinished = is("waiting")
+            || ca_is("passphrase-needed")
+            || self.root == "replaced"
+            || !(self.lost.is_empty() || self.dry_run);
         match (failed, something_done) {
             _ if is("put-back") => Exit::PutBack,
             (true, false) if self.is_wrong_passphrase && !is("failed") => Exit::BadInput,
@@ -316,18 +365,29 @@ impl Line {
             generation: live.generation,
             ..Self::known("refreshed", known)
         }
-        .with(&live.taken_up)
+        .with_all(&live.taken_up)
     }
 
     fn taken_up((known, taken_up): &(KnownPlace, TakenUp)) -> Self {
         Self::known("taken-up", known).with(taken_up)
     }
 
+    /// What servers made of another certificate.
     fn with(self, taken_up: &TakenUp) -> Self {
         let unasked = &taken_up.unasked;
         Self {
-            proven: taken_up.proven.clone(),
+            proven: taken_up.serving().cloned().collect(),
             not_proven: (!unasked.is_empty()).then(|| unasked.join(", ")),
+            ..self
+        }
+    }
+
+    /// What servers made of what stands beside the certificate that they had before.
+    fn with_all(self, taken_up: &TakenUp) -> Self {
+        let not_proven: Vec<String> = taken_up.not_proven().collect();
+        Self {
+            proven: taken_up.proven.clone(),
+            not_proven: (!not_proven.is_empty()).then(|| not_proven.join(", ")),
             ..self
         }
     }

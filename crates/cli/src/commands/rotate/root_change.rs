@@ -3,9 +3,10 @@
 use std::io::{self, Write};
 
 use pgpki_authority::rotation::Request;
-use pgpki_authority::{Dependents, Session};
+use pgpki_authority::{Authority, Session};
 use pgpki_core::document::printable;
 use serde::Serialize;
+use time::OffsetDateTime;
 
 use super::outcome::{LeafLine, Outcome};
 use super::{remember, tell};
@@ -15,7 +16,7 @@ use crate::exit::{Exit, Failure};
 use crate::json;
 use crate::progress::Progress;
 use crate::servers::LocalServers;
-use crate::show::{BAD, GOOD, STRONG, WARNING};
+use crate::show::{BAD, STRONG, WARNING};
 
 /// How many certificates are named; the rest is counted.
 const NAMED: usize = 50;
@@ -24,29 +25,20 @@ const NAMED: usize = 50;
 pub(super) fn finish(args: &Rotate, clock: Clock) -> Result<Exit, Failure> {
     if args.dry_run {
         let authority = args.home.open()?;
-        let now = clock();
-        let mut servers = LocalServers::new(!args.no_reload, &authority, now)?;
-        let left = Left::of(&authority.dependents(&mut servers, now)?);
-        return left.tell(args);
+        return Left::now(args, &authority, clock())?.tell(args);
     }
     let mut authority = args.home.open_alone()?;
     let now = clock();
-    let mut servers = LocalServers::new(!args.no_reload, &authority, now)?;
-    let left = Left::of(&authority.dependents(&mut servers, now)?);
+    let left = Left::now(args, &authority, now)?;
     if !left.is_empty() {
         return left.tell(args);
     }
+    let mut servers = LocalServers::new(!args.no_reload, &authority, now)?;
     let progress = Progress::new(None);
     let report = authority.finish(&mut servers, now, &|made| progress.add(made))?;
     drop(progress);
     remember(&mut authority, &report, &servers)?;
-    let outcome = Outcome::of(&report, &authority, now);
-    if !args.json {
-        writeln!(
-            anstream::stdout(),
-            "{GOOD}finished{GOOD:#}  the old root is retired, and only the new one is trusted"
-        )?;
-    }
+    let outcome = Outcome::of_root_change("finished", &report, &authority, now);
     tell(args, &outcome, &authority, &Request::default(), now)
 }
 
@@ -59,13 +51,7 @@ pub(super) fn undo(args: &Rotate, clock: Clock) -> Result<Exit, Failure> {
     let report = authority.undo(&mut servers, now, &|made| progress.add(made))?;
     drop(progress);
     remember(&mut authority, &report, &servers)?;
-    let outcome = Outcome::of(&report, &authority, now);
-    if !args.json {
-        writeln!(
-            anstream::stdout(),
-            "{GOOD}undone{GOOD:#}  the old root signs again, and only it is trusted"
-        )?;
-    }
+    let outcome = Outcome::of_root_change("undone", &report, &authority, now);
     tell(args, &outcome, &authority, &Request::default(), now)
 }
 
@@ -102,14 +88,16 @@ impl SessionLine {
 }
 
 impl Left {
-    fn of(dependents: &Dependents) -> Self {
-        Self {
+    fn now(args: &Rotate, authority: &Authority, now: OffsetDateTime) -> Result<Self, Failure> {
+        let mut servers = LocalServers::new(!args.no_reload, authority, now)?;
+        let dependents = authority.dependents(&mut servers, now)?;
+        Ok(Self {
             version: 1,
-            dry_run: true,
+            dry_run: args.dry_run,
             certificates: dependents.certificates.iter().map(LeafLine::of).collect(),
             sessions: dependents.sessions.iter().map(SessionLine::of).collect(),
-            unasked: dependents.unasked.clone(),
-        }
+            unasked: dependents.unasked,
+        })
     }
 
     fn is_empty(&self) -> bool {
@@ -128,17 +116,36 @@ impl Left {
                 Exit::Refused,
                 "the old root cannot be retired yet: somebody depends on it",
             )
-            .hint(
-                "A certificate stops counting when it ends, or when it is revoked:\n\
-                 pgpki revoke SERIAL --reason superseded\n\
-                 Nothing was changed",
-            )),
+            .hint(self.what_next())),
         }
+    }
+
+    fn what_next(&self) -> String {
+        let mut lines = vec!["Nothing was changed, and everybody goes on connecting."];
+        if !self.certificates.is_empty() {
+            lines.push(
+                "Hand out new certificates in place of these. Each stops counting when it ends, or once\n\
+                 it is replaced and you revoke it: pgpki revoke SERIAL --reason superseded",
+            );
+        }
+        if !self.sessions.is_empty() {
+            lines.push(
+                "A session is over when its program connects anew, with its new certificate, or by\n\
+                 SELECT pg_terminate_backend(PROCESS)",
+            );
+        }
+        if !self.unasked.is_empty() {
+            lines.push("A server that was not asked has to answer first.");
+        }
+        lines.join("\n")
     }
 
     fn print(&self, out: &mut impl Write) -> io::Result<()> {
         if self.is_empty() {
-            return writeln!(out, "Nobody depends on the old root any more.");
+            return writeln!(
+                out,
+                "Nobody depends on the old root any more. To retire it: pgpki rotate --root --finish"
+            );
         }
         for leaf in self.certificates.iter().take(NAMED) {
             let LeafLine {

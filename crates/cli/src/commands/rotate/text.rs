@@ -31,6 +31,7 @@ pub(super) fn print(
         place(line, out)?;
     }
     lost(outcome, out)?;
+    sessions(outcome, out)?;
     if outcome.swept > 0 {
         writeln!(
             out,
@@ -61,6 +62,23 @@ fn root(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
             "{GOOD}renewed{GOOD:#}  the root, until {end}; the old one has signed it, and both are trusted.\n         \
              Who still depends on the old one: pgpki rotate --root --finish --dry-run"
         ),
+        "replaced" => writeln!(
+            out,
+            "{WARNING}replaced{WARNING:#}  the root, until {end}. The one before has ended and could not sign it, so nobody\n          \
+             trusts it yet: hand everybody the new root.crt, and every role its new folder"
+        ),
+        "would-replace" => writeln!(
+            out,
+            "would replace  the root, which ended {end} and cannot sign the new one: everybody must be handed root.crt"
+        ),
+        "finished" => writeln!(
+            out,
+            "{GOOD}finished{GOOD:#}  the old root is retired; only the new one is trusted, until {end}"
+        ),
+        "undone" => writeln!(
+            out,
+            "{GOOD}undone{GOOD:#}  the old root signs again, and only it is trusted, until {end}"
+        ),
         "would-renew" => writeln!(out, "would renew  the root, which ends {end}"),
         "passphrase-needed" => writeln!(
             out,
@@ -86,7 +104,12 @@ fn lost(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
     }
     writeln!(
         out,
-        "\nNobody accepts these any more; whoever has one must be handed a new one:"
+        "\n{}",
+        match outcome.dry_run {
+            true =>
+                "Nobody would accept these any more; whoever has one would have to be handed a new one:",
+            false => "Nobody accepts these any more; whoever has one must be handed a new one:",
+        }
     )?;
     for Lost {
         profile,
@@ -97,6 +120,7 @@ fn lost(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
         let name = printable(name);
         let renewed: Vec<String> = renewed.iter().map(|path| printable(path)).collect();
         match renewed.is_empty() {
+            true if outcome.dry_run => writeln!(out, "  {profile} {STRONG}{name}{STRONG:#}")?,
             true => writeln!(
                 out,
                 "  {profile} {STRONG}{name}{STRONG:#}  where the old one went is not known: issue another one"
@@ -107,6 +131,25 @@ fn lost(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
                 renewed.join(", ")
             )?,
         }
+    }
+    Ok(())
+}
+
+fn sessions(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
+    for session in &outcome.ended {
+        let (role, server) = (printable(&session.role), printable(&session.server));
+        let pid = session.pid;
+        writeln!(
+            out,
+            "{GOOD}ended{GOOD:#}  a session of {STRONG}{role}{STRONG:#} on {server}, process {pid}"
+        )?;
+    }
+    for problem in &outcome.problems {
+        writeln!(
+            out,
+            "{BAD}sessions{BAD:#}  of the revoked CA may go on: {}",
+            printable(problem)
+        )?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use pgpki_authority::ledger::{Certificate, Ledger, LedgerError, PlaceKind};
+use pgpki_authority::{Authority, AuthorityError};
 use pgpki_core::issue::Holder;
 use pgpki_core::profile::Profile;
 use pgpki_postgres::cluster::Cluster;
@@ -29,10 +30,10 @@ pub(super) fn by_authority(
             .to_owned(),
     };
     let authority = args.home.open().map_err(unseen)?;
-    let read = || -> Result<Issued, LedgerError> {
+    let read = || -> Result<Issued, AuthorityError> {
         Ok(Issued {
             clients: clients(authority.ledger(), now)?,
-            server: server(authority.ledger(), cluster)?,
+            server: server(&authority, cluster, now)?,
         })
     };
     read().map_err(|error| unseen(error.into()))
@@ -71,7 +72,11 @@ fn clients(ledger: &Ledger, now: OffsetDateTime) -> Result<Vec<ClientIssued>, Le
 }
 
 /// What should stand where the server reads its certificate.
-fn server(ledger: &Ledger, cluster: &Cluster) -> Result<Option<ServerIssued>, LedgerError> {
+fn server(
+    authority: &Authority,
+    cluster: &Cluster,
+    now: OffsetDateTime,
+) -> Result<Option<ServerIssued>, AuthorityError> {
     let given = cluster.given("ssl_cert_file");
     let file = given.map(|given| cluster.resolve(given.path()));
     let Some(file) = file.and_then(|file| file.canonicalize().ok()) else {
@@ -81,11 +86,15 @@ fn server(ledger: &Ledger, cluster: &Cluster) -> Result<Option<ServerIssued>, Le
         let installation = installation.canonicalize();
         installation.is_ok_and(|installation| file.starts_with(installation))
     };
-    let places = ledger.places()?.into_iter();
+    let places = authority.ledger().places()?.into_iter();
     let found = places
         .filter(|known| known.place.kind == PlaceKind::Installation)
         .find(|known| holds(&known.place.path));
-    Ok(found.map(|known| ServerIssued {
+    let Some(known) = found else {
+        return Ok(None);
+    };
+    Ok(Some(ServerIssued {
+        is_behind: authority.is_behind(known.clone(), now)?,
         serial: known.serial.to_string(),
         hosts: match known.place.holder {
             Holder::Server(hosts) => hosts,

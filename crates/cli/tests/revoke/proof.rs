@@ -1,0 +1,191 @@
+//! That a server refuses it is seen, or known from its log after a reload; otherwise it is not said.
+
+use std::fs;
+use std::path::Path;
+
+use pgpki_testing::{Cluster, run};
+
+use crate::fixture::{EVERYTHING, POISON, Stage, on_every_version, the_server};
+use crate::stage::{
+    LongSession, copied, installed_crls, installed_revocations, is_refused, revoke, says, the_place,
+};
+
+fn append(path: &Path, text: &str) {
+    let before = fs::read_to_string(path).unwrap();
+    fs::write(path, before + text).unwrap();
+}
+
+/// A role whose certificate only the test has.
+fn far_away(stage: &Stage, role: &str) -> String {
+    let folder = stage.client(role);
+    let copy = copied(stage, &folder);
+    fs::remove_dir_all(folder).unwrap();
+    stage.conninfo(&copy, role, &[])
+}
+
+/// Its certificate stays the same, so that no handshake tells whether it has loaded the CRL.
+#[test]
+fn a_server_that_keeps_its_old_crl_is_found_out() {
+    on_every_version(|programs| {
+        let stage = Stage::with(Cluster::builder().programs(programs));
+        stage.configure(&EVERYTHING);
+        let alice = far_away(&stage, "alice");
+        let sound = fs::read(stage.conf()).unwrap();
+        let before = installed_crls(&stage);
+        append(&stage.conf(), POISON);
+        for key_is_at_hand in [false, true] {
+            if key_is_at_hand {
+                stage.scene.pgpki("issue-client --out clients alice");
+            }
+            let report = revoke(&stage, 6, &["alice"]);
+            let place = the_place(&report);
+            assert_eq!(place["outcome"], "put-back", "{programs}: {report}");
+            let reason = place["reason"].as_str().unwrap();
+            for part in ["SSL configuration was not reloaded", "was put back"] {
+                assert!(reason.contains(part), "{programs}: {reason}");
+            }
+            assert_eq!(report["refused"], serde_json::json!([]));
+            assert_eq!(installed_crls(&stage), before, "{programs}");
+            stage.connects(&alice);
+        }
+        let said = says(&stage, 6, &["alice"]);
+        assert!(said.contains("put back"), "{said}");
+        assert!(said.contains("the certificate is accepted there"), "{said}");
+        let meanwhile = "alter role alice nologin";
+        assert!(
+            said.to_lowercase().replace('"', "").contains(meanwhile),
+            "{said}"
+        );
+        stage.cluster.sql(meanwhile);
+        stage.keeps_out(&alice);
+        stage.cluster.sql("alter role alice login");
+        assert!(!said.contains("enforced  "), "{said}");
+
+        fs::write(stage.conf(), sound).unwrap();
+        match programs.major() % 2 {
+            0 => {
+                let report = stage.rotate(0, &[]);
+                assert_eq!(the_server(&report)["outcome"], "refreshed", "{report}");
+            }
+            _ => assert_eq!(
+                the_place(&revoke(&stage, 0, &["alice"]))["outcome"],
+                "enforced"
+            ),
+        }
+        is_refused(&stage, &alice);
+        assert_eq!(installed_revocations(&stage).len(), 2);
+        stage.ledger_agrees();
+    });
+}
+
+/// Its log goes where it cannot be read, or tells less than by default.
+#[test]
+fn what_the_log_does_not_tell_is_not_known() {
+    for conf in [
+        "logging_collector = on\nlog_destination = 'csvlog'\n",
+        "log_min_messages = panic\n",
+    ] {
+        let mut stage = Stage::configured(&EVERYTHING);
+        append(&stage.conf(), conf);
+        stage.cluster.restart().unwrap();
+        let alice = far_away(&stage, "alice");
+        let report = revoke(&stage, 1, &["alice"]);
+        let place = the_place(&report);
+        assert_eq!(place["outcome"], "not-enforced", "{conf}: {report}");
+        let why = place["not_proven"][0].as_str().unwrap();
+        assert!(why.contains("its log does not say"), "{conf}: {why}");
+        // In truth it has.
+        is_refused(&stage, &alice);
+        // A start reads everything, or fails.
+        let report = revoke(&stage, 1, &["alice"]);
+        assert_eq!(
+            the_place(&report)["outcome"],
+            "not-enforced",
+            "{conf}: {report}"
+        );
+        stage.cluster.restart().unwrap();
+        let report = revoke(&stage, 0, &["alice"]);
+        assert_eq!(
+            the_place(&report)["outcome"],
+            "enforced",
+            "{conf}: {report}"
+        );
+
+        // A key at hand is all that it takes.
+        stage.client("bob");
+        let report = revoke(&stage, 0, &["bob"]);
+        assert_eq!(
+            the_place(&report)["outcome"],
+            "enforced",
+            "{conf}: {report}"
+        );
+        assert_eq!(report["refused"].as_array().unwrap().len(), 1);
+        stage.ledger_agrees();
+    }
+}
+
+/// The collector writes the log a moment later.
+#[test]
+fn a_log_that_is_collected_is_waited_for() {
+    let stage = Stage::with(Cluster::builder().conf("logging_collector = on\n"));
+    stage.configure(&EVERYTHING);
+    let alice = far_away(&stage, "alice");
+    let report = revoke(&stage, 0, &["alice"]);
+    assert_eq!(the_place(&report)["outcome"], "enforced", "{report}");
+    is_refused(&stage, &alice);
+    far_away(&stage, "bob");
+    append(&stage.conf(), POISON);
+    let report = revoke(&stage, 6, &["bob"]);
+    assert_eq!(the_place(&report)["outcome"], "put-back", "{report}");
+}
+
+/// What it sees of others' sessions is nothing, which is not the same as that there are none.
+#[test]
+fn a_role_that_may_not_see_sessions_does_not_pass_for_none() {
+    let stage = Stage::configured(&EVERYTHING);
+    let alice = stage.conninfo(&stage.client("alice"), "alice", &[]);
+    let mut hers = LongSession::begin(&stage, &alice, "hers");
+    stage.cluster.sql("create role boss superuser login");
+    let boss = format!(
+        "host={} port={} user=boss dbname=postgres",
+        stage.cluster.socket_dir().display(),
+        stage.cluster.port()
+    );
+    let as_boss = |sql: &str| {
+        let output = stage.cluster.psql(&boss, sql);
+        assert!(output.status.success(), "{output:?}");
+    };
+    as_boss("alter role postgres rename to former");
+    as_boss("create role postgres login");
+    let report = revoke(&stage, 1, &["alice"]);
+    assert_eq!(the_place(&report)["outcome"], "enforced", "{report}");
+    let problem = report["problems"][0].as_str().unwrap();
+    assert!(
+        problem.contains("may not see") && problem.contains("GRANT"),
+        "{problem}"
+    );
+    assert!(!hers.is_over());
+    as_boss("grant pg_monitor, pg_signal_backend to postgres");
+    revoke(&stage, 0, &["alice"]);
+    hers.was_ended();
+}
+
+/// Somebody has pasted the settings, and left this one out.
+#[test]
+fn a_server_that_reads_no_crl_enforces_nothing() {
+    let stage = Stage::configured(&EVERYTHING);
+    let alice = far_away(&stage, "alice");
+    append(&stage.conf(), "ssl_crl_file = ''\n");
+    run(&mut stage.pg_ctl(&["reload"]));
+    let report = revoke(&stage, 1, &["alice"]);
+    let place = the_place(&report);
+    assert_eq!(place["outcome"], "not-enforced", "{report}");
+    let why = place["not_proven"][0].as_str().unwrap();
+    assert!(why.contains("ssl_crl_file"), "{why}");
+    stage.connects(&alice);
+    let bob = stage.client("bob");
+    let report = revoke(&stage, 1, &["bob"]);
+    let problem = report["problems"][0].as_str().unwrap();
+    assert!(problem.contains("still accepts"), "{report}");
+    stage.connects(&stage.conninfo(&bob, "bob", &[]));
+}

@@ -1,0 +1,224 @@
+//! A server with its authority that can be put back, so that one command can meet with every accident there is.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use pgpki_testing::run;
+
+use crate::stage::{DONE, FINDINGS, Stage, files};
+
+/// How often each command is killed.
+const KILLS: u32 = 100;
+
+/// What takes much longer than the rest, only some of the states see: a restart, and inspect.
+const EACH_LOOK: u32 = 4;
+
+/// The calls after which other files are on disk than before, and those that settle them.
+const CALLS: [&str; 7] = [
+    "renameat",
+    "renameat2",
+    "symlinkat",
+    "unlink",
+    "unlinkat",
+    "fsync",
+    "fdatasync",
+];
+
+/// What a command meets with.
+#[derive(Clone, Copy)]
+pub(crate) enum Accident {
+    /// SIGKILL at some moment.
+    Killed,
+    /// A fault, in strace's words, at every one of the calls that change something on disk.
+    AtEveryCall(&'static str),
+}
+
+/// A server with its authority, to which everything can be put back.
+pub(crate) struct Scenario {
+    pub(crate) stage: Stage,
+    /// Home, installation and folders as they are before each kill.
+    saved: PathBuf,
+}
+
+const PARTS: [&str; 3] = ["home", "tls", "clients"];
+
+impl Scenario {
+    pub(crate) fn of(stage: Stage) -> Self {
+        let saved = stage.scene.path("saved");
+        fs::create_dir(&saved).unwrap();
+        for part in PARTS {
+            copy(&stage.scene.path(part), &saved);
+        }
+        Self { stage, saved }
+    }
+
+    /// Everything is as it was, and the server knows.
+    fn put_back(&mut self) {
+        for part in PARTS {
+            fs::remove_dir_all(self.stage.scene.path(part)).unwrap();
+            copy(&self.saved.join(part), &self.stage.scene.path(""));
+        }
+        self.stage.cluster.reload().unwrap();
+    }
+
+    /// How long the command takes if it is let.
+    fn duration(&mut self, args: &[&str]) -> Duration {
+        self.put_back();
+        let begin = Instant::now();
+        self.stage.scene.command(args).output().unwrap();
+        begin.elapsed()
+    }
+
+    /// Has the command meet with accidents of this kind, and `check` look after each. After the next run, which goes on,
+    /// it has `after` look as well.
+    pub(crate) fn survives(
+        &mut self,
+        accident: Accident,
+        args: &[&str],
+        check: impl Fn(&Stage),
+        after: impl Fn(&Stage),
+    ) {
+        match accident {
+            Accident::Killed => self.kill(args, &check, &after),
+            Accident::AtEveryCall(fault) => self.fail(fault, args, &check, &after),
+        }
+    }
+
+    /// Kills the command again and again, at moments that are spread over all of its time.
+    fn kill(&mut self, args: &[&str], check: &impl Fn(&Stage), after: &impl Fn(&Stage)) {
+        let longest = self.duration(args);
+        let mut killed = 0;
+        for number in 0..KILLS {
+            self.put_back();
+            let mut command = self.stage.scene.command(args);
+            let command = command.stdout(Stdio::null()).stderr(Stdio::null());
+            let mut child = command.spawn().unwrap();
+            thread::sleep(longest * number / KILLS);
+            child.kill().unwrap();
+            killed += u32::from(child.wait().unwrap().code().is_none());
+            self.is_survived(number % EACH_LOOK == 0, check, after);
+        }
+        assert!(killed > KILLS / 4, "only {killed} were killed on the way");
+    }
+
+    /// Has the command meet with a fault at each of its calls that change something on disk, one after the other.
+    fn fail(
+        &mut self,
+        fault: &str,
+        args: &[&str],
+        check: &impl Fn(&Stage),
+        after: &impl Fn(&Stage),
+    ) {
+        let mut faults = 0;
+        for call in CALLS {
+            for number in 1.. {
+                self.put_back();
+                if !self.meets(call, &format!("{fault}:when={number}"), args) {
+                    break;
+                }
+                faults += 1;
+                self.is_survived(false, check, after);
+                assert!(number < 100, "{call} never ends");
+            }
+        }
+        assert!(faults > 10, "only {faults} calls were found");
+    }
+
+    /// Runs the command under strace, which tampers with one call. Whether it came so far.
+    fn meets(&self, call: &str, fault: &str, args: &[&str]) -> bool {
+        let seen = self.stage.scene.path("strace");
+        let program = self.stage.scene.command(args);
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-qq", "-o"]).arg(&seen);
+        strace.args(["-e", &format!("trace={call}")]);
+        strace.args(["-e", &format!("inject={call}:{fault}")]);
+        strace.arg(program.get_program()).args(args);
+        strace.current_dir(program.get_current_dir().unwrap());
+        strace.env_clear();
+        for (name, value) in program.get_envs() {
+            strace.env(name, value.unwrap());
+        }
+        let output = strace.stdin(Stdio::null()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!said.contains("panicked"), "{call} {fault}: {said}");
+        let seen = fs::read_to_string(seen).unwrap();
+        seen.contains("(INJECTED)") || seen.contains("killed by SIGKILL")
+    }
+
+    fn is_survived(&mut self, thoroughly: bool, check: &impl Fn(&Stage), after: &impl Fn(&Stage)) {
+        no_key_is_readable(&self.stage);
+        check(&self.stage);
+        if thoroughly {
+            self.stage.cluster.restart().unwrap();
+            check(&self.stage);
+        }
+        self.goes_on();
+        check(&self.stage);
+        after(&self.stage);
+        if thoroughly {
+            self.stage.is_settled();
+        }
+    }
+
+    /// The next run brings everything in order, and the one after that finds nothing to do.
+    fn goes_on(&self) {
+        let output = self.stage.scene.command(["rotate"]).output().unwrap();
+        let status = output.status.code();
+        assert!(matches!(status, Some(DONE | FINDINGS)), "{output:?}");
+        assert_eq!(self.stage.says(DONE, &["rotate"]), "");
+        no_key_is_readable(&self.stage);
+        nothing_is_left(&self.stage);
+    }
+}
+
+fn copy(from: &Path, into: &Path) {
+    run(Command::new("cp").arg("-a").args([from, into]));
+}
+
+/// Every private key is closed to others, whatever name it has.
+#[track_caller]
+fn no_key_is_readable(stage: &Stage) {
+    let marker = b"PRIVATE KEY";
+    for part in PARTS {
+        for (path, bytes) in files(&stage.scene.path(part)) {
+            if bytes.windows(marker.len()).any(|it| it == marker) {
+                let mode = path.symlink_metadata().unwrap().permissions().mode();
+                assert_eq!(mode & 0o077, 0, "{} is {mode:o}", path.display());
+            }
+        }
+    }
+}
+
+/// How many CAs the ledger has of which this is true.
+pub(crate) fn cas(stage: &Stage, condition: &str) -> usize {
+    let script = "import sqlite3, sys\n\
+                  print(sqlite3.connect(sys.argv[1]).execute(sys.argv[2]).fetchone()[0])";
+    let mut sqlite = Command::new("python3");
+    sqlite
+        .args(["-c", script])
+        .arg(stage.scene.home().join("ledger.db"));
+    let output = run(sqlite.arg(format!("SELECT count(*) FROM cas WHERE {condition}")));
+    let number = String::from_utf8(output.stdout).unwrap();
+    number.trim().parse().unwrap()
+}
+
+/// In the home are the CAs that the ledger counts, each with its key, and nothing of those that came to nothing.
+#[track_caller]
+fn nothing_is_left(stage: &Stage) {
+    let home = stage.scene.home();
+    for (directory, profile) in [("root", "root"), ("issuing", "issuing")] {
+        let kept = files(&home.join(directory));
+        let keys = kept.iter().filter(|(path, _)| path.ends_with("ca.key"));
+        let known = cas(
+            stage,
+            &format!("profile = '{profile}' AND state <> 'pending'"),
+        );
+        assert_eq!(keys.count(), known, "{kept:?}");
+        // Of each CA a certificate and a key, and the link.
+        assert_eq!(kept.len(), 2 * known + 1, "{kept:?}");
+    }
+}
