@@ -54,6 +54,20 @@ pub enum AuthorityError {
     /// A key could not be made.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// A CA that the ledger knows is not among those whose keys are kept: the home is made of parts of different
+    /// authorities, or a file of the CA was lost.
+    #[error(
+        "the parts of {} do not belong together: no {}/g*/ca.crt is what ledger.db knows as {ca:?}",
+        home.display(), directory_of(*profile)
+    )]
+    CaNotKept {
+        /// The home.
+        home: PathBuf,
+        /// Whether it is a root or an issuing CA.
+        profile: Profile,
+        /// The CA's common name.
+        ca: String,
+    },
     /// The home is made of parts of different authorities.
     #[error("the parts of {} do not belong together: {what} {ca:?}", path.display())]
     Inconsistent {
@@ -67,6 +81,14 @@ pub enum AuthorityError {
     /// Another pgpki is at work.
     #[error(transparent)]
     Lock(#[from] LockError),
+}
+
+/// Where in the home the CAs of a profile are kept.
+fn directory_of(profile: Profile) -> &'static str {
+    match profile {
+        Profile::Root => ROOT,
+        _ => ISSUING,
+    }
 }
 
 /// What a new authority begins with.
@@ -251,9 +273,7 @@ impl Authority {
         Ok(Signer {
             id: known.id,
             ca: ca.map_err(|error| match error {
-                CaStoreError::NotKept { .. } => {
-                    self.inconsistent("issuing/ has no CA", &known.facts.common_name)
-                }
+                CaStoreError::NotKept { .. } => self.not_kept(known),
                 error => error.into(),
             })?,
             chain: chain(&self.hierarchy, known.id, profile, now),
@@ -269,7 +289,7 @@ impl Authority {
         let root = self.newest_root()?;
         match self.roots.has(&root.certificate)? {
             true => Ok(()),
-            false => Err(self.inconsistent("root/ has no CA", &root.facts.common_name)),
+            false => Err(self.not_kept(root)),
         }
     }
 
@@ -315,6 +335,14 @@ impl Authority {
             removed += usize::from(store.discard(&ca.certificate)?);
         }
         Ok(removed)
+    }
+
+    fn not_kept(&self, ca: &KnownCa) -> AuthorityError {
+        AuthorityError::CaNotKept {
+            home: self.home.clone(),
+            profile: ca.profile,
+            ca: ca.facts.common_name.clone(),
+        }
     }
 
     pub(crate) fn inconsistent(&self, what: &'static str, ca: &str) -> AuthorityError {

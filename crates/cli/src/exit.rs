@@ -11,6 +11,7 @@ use pgpki_core::document::printable;
 use pgpki_core::issue::IssueError;
 use pgpki_core::key::KeyError;
 use pgpki_core::name::{HostError, OrganizationError, RoleError};
+use pgpki_core::profile::Profile;
 use pgpki_fs::{
     InstallationError, IoError, LockError, OutputError, OwnerError, PrivateError, ReadError,
     ShelfError, StageError, WalkError,
@@ -302,17 +303,23 @@ impl From<AuthorityError> for Failure {
             AuthorityError::Lock(error) => error.into(),
             AuthorityError::NotAHome { .. } => Self::new(Exit::BadInput, error)
                 .hint("pgpki init makes one; --home names another place"),
-            AuthorityError::Inconsistent { what, ref path, .. } => {
-                let directory = path.join("issuing");
-                let hint = match what.starts_with("issuing/") {
-                    true if directory.exists() => RESTORE_OR_REPLACE.to_owned(),
-                    true => format!(
+            AuthorityError::CaNotKept {
+                profile: Profile::Issuing,
+                ref home,
+                ..
+            } => {
+                let directory = home.join("issuing");
+                let hint = match directory.exists() {
+                    true => RESTORE_OR_REPLACE.to_owned(),
+                    false => format!(
                         "{RESTORE_OR_REPLACE},\nafter: mkdir -m 0700 {}",
                         directory.display()
                     ),
-                    false => RESTORE.to_owned(),
                 };
                 Self::new(Exit::BadInput, error).hint(hint)
+            }
+            AuthorityError::Inconsistent { .. } | AuthorityError::CaNotKept { .. } => {
+                Self::new(Exit::BadInput, error).hint(RESTORE)
             }
             AuthorityError::Settings { .. } => Self::new(Exit::BadInput, error)
                 .hint("Put that entry right with an editor; nothing was changed"),

@@ -65,7 +65,7 @@ fn a_wrong_passphrase() {
         let output = scene.command(line.split(' ')).output().unwrap();
         let report = String::from_utf8(output.stdout).unwrap();
         assert!(report.contains("the passphrase does not open"), "{report}");
-        assert!(report.contains("root/current/ca.key"), "{report}");
+        assert!(report.contains("root/g0001/ca.key"), "{report}");
         (output.status.code(), report)
     };
     let (status, report) = rotate();

@@ -12,7 +12,7 @@ use pgpki_testing::run;
 use crate::stage::{DONE, FINDINGS, Stage, files};
 
 /// How often each command is killed.
-const KILLS: u32 = 100;
+const KILLS: u32 = 40;
 
 /// What takes much longer than the rest, only some of the states see: a restart, and inspect.
 const EACH_LOOK: u32 = 4;
