@@ -179,9 +179,9 @@ impl Authority {
         let issuing = CaStore::open(&home, ISSUING).map_err(|error| {
             let last = hierarchy.cas().rfind(|ca| ca.profile == Profile::Issuing);
             match last.filter(|_| !path.join(ISSUING).exists()) {
-                Some(last) => AuthorityError::Inconsistent {
-                    path: path.to_owned(),
-                    what: "issuing/ is missing, and with it the CA",
+                Some(last) => AuthorityError::CaNotKept {
+                    home: path.to_owned(),
+                    profile: last.profile,
                     ca: last.facts.common_name.clone(),
                 },
                 None => error.into(),
