@@ -187,8 +187,8 @@ impl Authority {
         }
     }
 
-    /// Revokes every issuing CA that counts, and makes a new one: their keys lie side by side, and
-    /// who has taken one has taken all. The keys themselves are not needed.
+    /// Revokes every issuing CA whose time is not over, and makes a new one: their keys lie side by
+    /// side, and who has taken one has taken all. The keys themselves are not needed.
     pub fn replace_compromised(
         &mut self,
         passphrase: Option<&[u8]>,
@@ -196,40 +196,59 @@ impl Authority {
     ) -> Result<Issued, AuthorityError> {
         let (root, ca) = self.signing_root(passphrase, now)?;
         let (issuing, issued) = self.prepare_issuing(root, &ca, now)?;
-        let is_lost =
-            |ca: &&KnownCa| ca.profile == Profile::Issuing && ca.state != CaState::Revoked;
-        let lost: Vec<KnownCa> = self
-            .hierarchy
-            .covered(now)
-            .filter(is_lost)
-            .cloned()
-            .collect();
+        let is_lost = |ca: &&KnownCa| {
+            let may_sign = matches!(ca.state, CaState::Active | CaState::Retired);
+            ca.profile == Profile::Issuing && may_sign && now <= ca.facts.validity.not_after
+        };
+        let lost: Vec<KnownCa> = self.hierarchy.cas().filter(is_lost).cloned().collect();
         let mut change = Succession {
             states: vec![(issuing, CaState::Active)],
             ..Succession::default()
         };
+        let mut signers: Vec<CaId> = Vec::new();
         for ca in &lost {
             change.states.push((ca.id, CaState::Revoked));
-            if let (Some(parent), Some(serial)) = (ca.parent, serial_of(&ca.certificate)) {
-                let revoked = Revoked {
-                    serial,
-                    at: now,
-                    reason: Some(Reason::CaCompromise),
-                };
-                let end = ca.facts.validity.not_after;
-                change.revoked.push((parent, revoked, end));
-            }
+            let Some(parent) = ca.parent else { continue };
+            let end = ca.facts.validity.not_after;
+            change
+                .revoked
+                .extend(compromised(parent, &ca.certificate, end, now));
+            signers.extend(self.revoke_below(parent, &mut change, now)?);
         }
-        let mut parents: Vec<CaId> = lost.iter().filter_map(|ca| ca.parent).collect();
-        parents.dedup();
-        for parent in parents {
-            let known = self.known(parent)?;
+        signers.sort_unstable();
+        signers.dedup();
+        for signer in signers {
+            let known = self.known(signer)?;
             let root = self.roots.unlock(&known.certificate, passphrase)?;
             let crl = self.next_crl(&known, &root, &change.revoked, now)?;
-            change.crls.push((parent, crl));
+            change.crls.push((signer, crl));
         }
         self.succeed(change)?;
         Ok(issued)
+    }
+
+    /// Whose CRL takes out what `root` has signed: its own, or where its key is lost, as after a restore, that of the
+    /// root that has signed its key. Nothing if neither is kept; then nobody trusts it any more.
+    fn revoke_below(
+        &self,
+        root: CaId,
+        change: &mut Succession,
+        now: OffsetDateTime,
+    ) -> Result<Option<CaId>, AuthorityError> {
+        let known = self.known(root)?;
+        if self.roots.has(&known.certificate)? {
+            return Ok(Some(root));
+        }
+        let Some(cross) = known.cross else {
+            return Ok(None);
+        };
+        change.states.push((root, CaState::Retired));
+        let end = cross.validity.not_after;
+        change
+            .revoked
+            .extend(compromised(cross.parent, &cross.certificate, end, now));
+        let above = self.known(cross.parent)?;
+        Ok(self.roots.has(&above.certificate)?.then_some(cross.parent))
     }
 
     /// The places whose certificates were signed by a CA that is revoked now.
@@ -384,6 +403,22 @@ impl Authority {
         self.issuing.publish(staged)?;
         Ok((id, issued))
     }
+}
+
+/// A CA's certificate (DER), as the CRL of the CA that signed it lists it; with both it makes an entry of a
+/// [`Succession`].
+fn compromised(
+    signer: CaId,
+    certificate: &[u8],
+    end: OffsetDateTime,
+    now: OffsetDateTime,
+) -> Option<(CaId, Revoked, OffsetDateTime)> {
+    let revoked = Revoked {
+        serial: serial_of(certificate)?,
+        at: now,
+        reason: Some(Reason::CaCompromise),
+    };
+    Some((signer, revoked, end))
 }
 
 /// Signs the CRL that follows number `before`.

@@ -93,8 +93,23 @@ impl World {
     }
 
     fn rotate(&self, passphrase: Option<&[u8]>, now: OffsetDateTime) -> Report {
+        self.rotate_with(None, passphrase, now)
+    }
+
+    /// A new root, as a person asks for one.
+    fn rotate_root(&self, passphrase: Option<&[u8]>, now: OffsetDateTime) -> Report {
+        self.rotate_with(Some(Step::Root), passphrase, now)
+    }
+
+    fn rotate_with(
+        &self,
+        succession: Option<Step>,
+        passphrase: Option<&[u8]>,
+        now: OffsetDateTime,
+    ) -> Report {
         let request = Request {
             root_passphrase: passphrase,
+            succession,
             ..Request::default()
         };
         let mut authority = Authority::open(&self.home()).unwrap();
@@ -393,18 +408,20 @@ fn cron_was_off_until_the_root_had_ended() {
     let world = World::new(None);
     let now = START + Duration::days(11 * 365);
     let report = world.rotate(None, now);
+    assert!(report.succession.is_none() && report.renewed().next().is_none());
+    assert_eq!(report.waiting.len(), 2);
+    let report = world.rotate_root(None, now);
     assert!(matches!(report.succession, Some((Step::Root, _))));
     assert_eq!(report.renewed().count(), 2);
     world.works(now);
 
-    // With the key locked up, it is said each day.
     let world = World::new(Some(PASSPHRASE));
-    let report = world.rotate(None, now);
+    let report = world.rotate_root(None, now);
     let Some((Step::Root, SuccessionProblem::PassphraseNeeded)) = report.problem else {
         panic!("{:?}", report.problem);
     };
     assert!(matches!(
-        world.rotate(Some(PASSPHRASE), now).succession,
+        world.rotate_root(Some(PASSPHRASE), now).succession,
         Some((Step::Root, _))
     ));
     world.works(now);
@@ -520,7 +537,7 @@ fn a_clock_that_was_decades_ahead_does_no_lasting_harm() {
     let world = World::new(None);
     // Everything has ended by then, and the new root is tied to nothing.
     let ahead = START + Duration::days(20 * 365);
-    let report = world.rotate(None, ahead);
+    let report = world.rotate_root(None, ahead);
     assert!(matches!(report.succession, Some((Step::Root, _))));
     let mut now = START + Duration::days(1);
     assert!(world.rotate(None, now).succession.is_none());

@@ -65,8 +65,8 @@ pub struct Plan {
 /// Which CA gets a successor at `now`: the one that was asked for, or the one that is due.
 ///
 /// A root that is due comes before its issuing CA, because the new root has one of its own. A second new root does not
-/// begin before the first has taken over. A root whose time is over gets a successor that nothing ties to it: whoever
-/// trusted the old one has to be told, and until then nothing works at all.
+/// begin before the first has taken over. Where no root counts, only a person can say what is to be done: the clock may be
+/// wrong, and nothing would tie a new root to the old one.
 #[must_use]
 pub fn succession(
     hierarchy: &Hierarchy,
@@ -77,11 +77,7 @@ pub fn succession(
     if request.succession.is_some() {
         return request.succession;
     }
-    let Some(root) = hierarchy.roots(now).next() else {
-        // One that has not begun yet says that the clock is behind.
-        let last = hierarchy.newest_root()?;
-        return (now > last.facts.validity.not_after).then_some(Step::Root);
-    };
+    let root = hierarchy.roots(now).next()?;
     let next_root = Validity::starting(now, settings.root);
     if hierarchy.is_settled(now) && replaces(root.facts.validity, next_root, Within::Third, now) {
         return Some(Step::Root);

@@ -130,4 +130,12 @@ fn a_new_root_that_is_lost_is_gone_back_from() {
     for folder in [&alice, &carol, &scene.path("out/carol")] {
         accepts(&scene, folder).unwrap();
     }
+
+    // Its own key is not needed to take it out: the old root has signed it, and takes that back.
+    compromised(&scene);
+    for folder in [&alice, &carol] {
+        let refused = accepts(&scene, folder).unwrap_err();
+        assert!(refused.contains("certificate revoked"), "{refused}");
+    }
+    accepts(&scene, &scene.path("out/carol")).unwrap();
 }
