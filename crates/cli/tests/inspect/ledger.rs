@@ -98,7 +98,7 @@ fn the_documented_fields() {
         has_fields(&json, &top, &[]);
         assert_eq!(json["home"], scene.home().to_str().unwrap());
         for count in list(&json, "counts") {
-            let fields = ["profile", "valid", "due", "replaced", "expired"];
+            let fields = ["profile", "valid", "due", "replaced", "revoked", "expired"];
             has_fields(count, &fields, &[]);
             let numbers = fields[1..]
                 .iter()

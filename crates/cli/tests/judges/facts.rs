@@ -41,7 +41,7 @@ fn every_profile_has_exactly_its_extensions() {
         let issued = Issued::new(algorithm, clients);
         let root = extensions("x509", &issued.ca("root", "ca.crt"));
         let issuing = extensions("x509", &issued.ca("issuing", "ca.crt"));
-        for (ca, path_length, issuer) in [(&root, 1, &root), (&issuing, 0, &root)] {
+        for (ca, path_length, issuer) in [(&root, 2, &root), (&issuing, 0, &root)] {
             assert_eq!(ca[CONSTRAINTS], format!("CA:TRUE, pathlen:{path_length}"));
             assert_eq!(ca[KEY_USAGE], "Certificate Sign, CRL Sign");
             assert_identifiers(ca, issuer);

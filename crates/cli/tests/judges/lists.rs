@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
+use pgpki_core::validity::CLOCK_TOLERANCE;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
 use crate::facts::extensions;
 use crate::issued::{Issued, blocks, openssl_says};
 
@@ -48,13 +52,21 @@ fn check(issued: &Issued) {
         let seen = extensions("crl", &file);
         let key = &extensions("x509", &ca)["Subject Key Identifier:"];
         assert_eq!(&seen["Authority Key Identifier:"], key);
-        assert_eq!(seen["CRL Number:"], "1");
+        // The time at which it was signed, so that it grows even where the ones before are forgotten.
+        let number: i64 = seen["CRL Number:"].parse().unwrap();
+        let from = openssl_says(
+            &["crl", "-noout", "-lastupdate", "-dateopt", "iso_8601"],
+            &file,
+        );
+        let from = name(&from).replace(' ', "T");
+        let from = OffsetDateTime::parse(&from, &Rfc3339).unwrap();
+        assert_eq!(number, (from + CLOCK_TOLERANCE).unix_timestamp());
         // No issuing distribution point, which PostgreSQL's OpenSSL would refuse.
         assert_eq!(seen.len(), 2, "{seen:?}");
     }
 }
 
-/// What follows `issuer=` or `subject=`.
+/// What follows `issuer=`, `subject=` or `lastUpdate=`.
 fn name(line: &str) -> String {
     line.trim().split_once('=').unwrap().1.to_owned()
 }
