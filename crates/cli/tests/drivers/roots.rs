@@ -73,6 +73,14 @@ impl Change {
         }
     }
 
+    /// The folders with alice's certificates, and what they are called.
+    fn certificates(&self) -> [(&'static str, PathBuf); 2] {
+        [
+            ("an old certificate", self.old.clone()),
+            ("a new one", self.new.clone()),
+        ]
+    }
+
     /// The certificate that still depends on the old root, as `--finish` names it.
     fn dependent(&self) -> String {
         let finish = ["rotate", "--root", "--finish", "--dry-run", "--json"];
@@ -99,10 +107,7 @@ fn every_client_is_in_with_either_root_and_either_certificate() {
         ("the new root", new_root),
         ("both roots", new.join("root.crt")),
     ];
-    let certificates = [
-        ("an old certificate", old.clone()),
-        ("a new one", new.clone()),
-    ];
+    let certificates = change.certificates();
     all_connect(cluster, &roots, &certificates);
 
     let serial = change.dependent();
@@ -125,9 +130,6 @@ fn every_client_is_still_in_when_the_new_root_was_undone() {
         ("the old root", old.join("root.crt")),
         ("both roots", new.join("root.crt")),
     ];
-    let certificates = [
-        ("an old certificate", old.clone()),
-        ("a new one", new.clone()),
-    ];
+    let certificates = change.certificates();
     all_connect(cluster, &roots, &certificates);
 }

@@ -1,0 +1,335 @@
+//! Folders to be handed over: credentials are made on every core, recorded in one transaction, written beside where they
+//! are going to be, synced together, and given their names.
+
+use std::ffi::{OsStr, OsString};
+use std::num::NonZero;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use pgpki_core::issue::Issued;
+use pgpki_core::serial::Serial;
+use pgpki_fs::{FolderState, Owner, Shelf, StageError, Staged, Synced, sync_all};
+use time::OffsetDateTime;
+
+use crate::authority::Authority;
+use crate::credential::{Credential, Signer, Trust, file_names};
+use crate::deliver::{DeliverError, KEPT_GENERATIONS, check_holder, check_text, make, texts};
+use crate::ledger::{KnownPlace, Place};
+
+/// How many credentials are made, recorded and synced together. One transaction and one sync of
+/// the file system for each batch; at some 3 KiB a credential a batch takes about 30 MB of memory.
+const BATCH: usize = 10_000;
+
+/// Up to this many folders are synced one by one: their files take a few milliseconds, while a
+/// sync of the file system would wait for everything that a database beside them has written.
+const FEW: usize = 32;
+
+/// What became of a batch of folders.
+#[derive(Debug, Default)]
+pub struct HandOver {
+    /// Folders with their new certificates, in the order of the request.
+    pub done: Vec<(Place, Issued)>,
+    /// Folders that are as they were, and why.
+    pub failed: Vec<(Place, DeliverError)>,
+    /// A user's files that could not be moved along, former generations that could not be removed,
+    /// and why.
+    pub left: Vec<String>,
+    /// Why it ended early, or why what was done may not survive a power cut, if that is so.
+    pub stopped: Option<DeliverError>,
+}
+
+/// What a folder that cannot be delivered does to the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// None is delivered: somebody is there to mend it and try again.
+    Stop,
+    /// They are delivered all the same: nobody is looking.
+    GoOn,
+}
+
+impl Authority {
+    /// Issues a credential to each of `places`, which are folders on `shelf` and all for servers or all for clients, on
+    /// every core, and tells `progress` how many have been made. A folder whose delivery fails is left as it was.
+    ///
+    /// # Errors
+    /// Nothing was delivered. What fails after a first batch has been delivered is in the result.
+    pub fn hand_over(
+        &mut self,
+        places: &[Place],
+        shelf: &Shelf,
+        on_failure: OnFailure,
+        now: OffsetDateTime,
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> Result<HandOver, DeliverError> {
+        let mut result = HandOver::default();
+        let targets = self.targets(places, shelf, on_failure, &mut result)?;
+        let Some(profile) = places.first().map(|place| place.holder.profile()) else {
+            return Ok(result);
+        };
+        let signer = self.signer(profile, now)?;
+        let trust = self.trust(profile, now)?;
+        let run = Run {
+            signer: &signer,
+            trust: &trust,
+            shelf,
+            on_failure,
+            now,
+            progress,
+        };
+        for batch in targets.chunks(BATCH) {
+            if let Err(error) = self.hand_over_batch(batch, &run, &mut result) {
+                if result.done.is_empty() && on_failure == OnFailure::Stop {
+                    return Err(error);
+                }
+                result.stopped = Some(error);
+                break;
+            }
+        }
+        Ok(result)
+    }
+
+    fn hand_over_batch(
+        &mut self,
+        batch: &[Target<'_>],
+        run: &Run<'_>,
+        result: &mut HandOver,
+    ) -> Result<(), DeliverError> {
+        let settings = self.settings();
+        let credentials = on_every_core(batch, |target| {
+            let credential = make(target.place, run.signer, settings, run.now)?;
+            (run.progress)(1);
+            Ok::<_, DeliverError>(credential)
+        })?;
+        let work: Vec<_> = credentials.iter().zip(batch).collect();
+        let records: Vec<_> = work
+            .iter()
+            .map(|(credential, target)| (&credential.issued, target.place))
+            .collect();
+        self.ledger.record(run.signer.id, &records)?;
+
+        let mut lost = Vec::new();
+        let staged = stage(&work, run, result, &mut lost);
+        let synced = staged.and_then(|(work, staged)| Ok((work, sync(staged)?)));
+        let (work, synced) = synced.inspect_err(|_| {
+            let all: Vec<_> = work.iter().map(|(c, target)| target.before(c)).collect();
+            // If this fails as well, the next rotation sees that others are there.
+            let _ = self.ledger.take_back(&all);
+        })?;
+        for ((credential, target), synced) in work.into_iter().zip(synced) {
+            match run
+                .shelf
+                .publish(synced, &target.name, target.known.is_some())
+            {
+                Ok(left) => {
+                    result.left.extend(texts(left));
+                    let issued = credential.issued.clone();
+                    result.done.push((target.place.clone(), issued));
+                }
+                Err(error) => {
+                    lost.push(target.before(credential));
+                    result.failed.push((target.place.clone(), error.into()));
+                }
+            }
+        }
+        if let Err(source) = run.shelf.settle() {
+            result.stopped = Some(DeliverError::NotSettled { source });
+        }
+        if !lost.is_empty() {
+            self.ledger.take_back(&lost)?;
+        }
+        prune(batch, run.shelf, result);
+        Ok(())
+    }
+
+    /// What stands where each folder is to be, before anything is issued.
+    fn targets<'a>(
+        &self,
+        places: &'a [Place],
+        shelf: &Shelf,
+        on_failure: OnFailure,
+        result: &mut HandOver,
+    ) -> Result<Vec<Target<'a>>, DeliverError> {
+        let mut targets = Vec::with_capacity(places.len());
+        for place in places {
+            match (self.target(place, shelf), on_failure) {
+                (Ok(target), _) => targets.push(target),
+                (Err(error), OnFailure::Stop) => return Err(error),
+                (Err(error), OnFailure::GoOn) => result.failed.push((place.clone(), error)),
+            }
+        }
+        Ok(targets)
+    }
+
+    pub(crate) fn target<'a>(
+        &self,
+        place: &'a Place,
+        shelf: &Shelf,
+    ) -> Result<Target<'a>, DeliverError> {
+        let path = || place.path.clone();
+        check_text(&place.path)?;
+        let name = place.path.file_name().unwrap_or(OsStr::new(""));
+        let known = self.ledger.place(&place.path)?;
+        let owner = match shelf.folder_state(name)? {
+            FolderState::Missing => place.owner,
+            FolderState::Folder { owner } => {
+                if known.is_none() && !shelf.folder_is_empty(name)? {
+                    return Err(DeliverError::Foreign { path: path() });
+                }
+                // The operator may have given the folder away. Where somebody else can put folders
+                // as well, he may only seem to have, and the key would go to that somebody.
+                if owner.uid != place.owner.uid && !shelf.is_callers_alone()? {
+                    let shelf = shelf.path().to_owned();
+                    return Err(DeliverError::OwnerInDoubt {
+                        path: path(),
+                        owner,
+                        shelf,
+                    });
+                }
+                owner
+            }
+            FolderState::Other(kind) => {
+                return Err(DeliverError::NotAFolder { path: path(), kind });
+            }
+        };
+        if let Some(known) = &known {
+            check_holder(known, place)?;
+        }
+        Ok(Target {
+            place,
+            name: name.to_owned(),
+            owner,
+            known,
+        })
+    }
+}
+
+/// What is the same for every folder of a delivery.
+struct Run<'a> {
+    signer: &'a Signer,
+    trust: &'a Trust,
+    shelf: &'a Shelf,
+    on_failure: OnFailure,
+    now: OffsetDateTime,
+    progress: &'a (dyn Fn(usize) + Sync),
+}
+
+type Work<'a, 'b> = Vec<(&'a Credential, &'a Target<'b>)>;
+type Lost<'a> = Vec<(&'a Path, Serial, Option<&'a KnownPlace>)>;
+
+/// Writes the files of each folder beside it. Returns those that could be written.
+fn stage<'a, 'b>(
+    work: &Work<'a, 'b>,
+    run: &Run<'_>,
+    result: &mut HandOver,
+    lost: &mut Lost<'a>,
+) -> Result<(Work<'a, 'b>, Vec<Staged>), DeliverError> {
+    let staged = on_every_core(work, |(credential, target)| {
+        let staged = run.shelf.stage(&credential.files(run.trust), target.owner);
+        match (staged, run.on_failure) {
+            (Err(error), OnFailure::Stop) => Err(error),
+            (staged, _) => Ok(staged),
+        }
+    })?;
+    let mut written = (Vec::new(), Vec::new());
+    for ((credential, target), staged) in work.iter().zip(staged) {
+        match staged {
+            Ok(staged) => {
+                written.0.push((*credential, *target));
+                written.1.push(staged);
+            }
+            Err(error) => {
+                lost.push(target.before(credential));
+                result.failed.push((target.place.clone(), error.into()));
+            }
+        }
+    }
+    Ok(written)
+}
+
+/// Waits until the files are on disk, a few by themselves and many with their whole file system.
+fn sync(staged: Vec<Staged>) -> Result<Vec<Synced>, StageError> {
+    match staged.len() > FEW {
+        true => sync_all(staged),
+        false => staged.into_iter().map(Staged::sync).collect(),
+    }
+}
+
+/// Removes the oldest former generations of the folders that have some.
+fn prune(batch: &[Target<'_>], shelf: &Shelf, result: &mut HandOver) {
+    for target in batch.iter().filter(|target| target.known.is_some()) {
+        let files = file_names(target.place.holder.profile());
+        match shelf.prune(&target.name, KEPT_GENERATIONS, files) {
+            Ok(pruned) => result.left.extend(texts(pruned.left)),
+            Err(error) => result.left.push(error.to_string()),
+        }
+    }
+}
+
+/// A folder that is about to be made or replaced.
+pub(crate) struct Target<'a> {
+    place: &'a Place,
+    pub(crate) name: OsString,
+    /// Whoever owns the folder that is there keeps the new one.
+    pub(crate) owner: Owner,
+    /// The folder as the ledger had it, if this authority made it.
+    known: Option<KnownPlace>,
+}
+
+impl Target<'_> {
+    /// What the ledger needs to take `credential` back.
+    fn before<'a>(&'a self, credential: &Credential) -> (&'a Path, Serial, Option<&'a KnownPlace>) {
+        let serial = credential.issued.serial;
+        (&self.place.path, serial, self.known.as_ref())
+    }
+}
+
+/// Maps `items` in parallel, in order. The first error ends it.
+fn on_every_core<T: Sync, R: Send, E: Send>(
+    items: &[T],
+    act: impl Fn(&T) -> Result<R, E> + Sync,
+) -> Result<Vec<R>, E> {
+    if let [item] = items {
+        // One certificate is the everyday case: asking how many cores there are takes longer.
+        return Ok(vec![act(item)?]);
+    }
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    // Small shares that each core takes when it is free: the other cores may have other work.
+    let share = items.len().div_ceil(cores * 8).max(1);
+    let shares: Vec<&[T]> = items.chunks(share).collect();
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        while let Some((index, items)) = {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            shares.get(index).map(|items| (index, items))
+        } {
+            let results: Result<Vec<R>, E> = items.iter().map(&act).collect();
+            let failed = results.is_err();
+            done.push((index, results));
+            if failed {
+                next.store(shares.len(), Ordering::Relaxed);
+            }
+        }
+        done
+    };
+    let mut done = thread::scope(|scope| {
+        let others: Vec<_> = (1..cores.min(shares.len()))
+            .map(|_| scope.spawn(work))
+            .collect();
+        let mut done = work();
+        for other in others {
+            match other.join() {
+                Ok(results) => done.extend(results),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        done
+    });
+    done.sort_by_key(|(index, _)| *index);
+    let mut all = Vec::with_capacity(items.len());
+    for (_, results) in done {
+        all.extend(results?);
+    }
+    Ok(all)
+}
