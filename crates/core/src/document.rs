@@ -5,19 +5,22 @@
 
 mod certificate;
 mod certificate_findings;
-mod der;
-mod encryption;
+pub(crate) mod der;
+pub(crate) mod encryption;
 mod findings;
 mod key_findings;
-mod pem_text;
+mod old_encryption;
+pub(crate) mod pem_text;
 mod pkcs12;
-mod private_key;
+pub(crate) mod private_key;
 mod public_key;
 mod request;
 mod revocation_list;
-mod text;
+pub(crate) mod text;
 
 use std::fmt;
+
+use self::encryption::Unlocking;
 
 pub use certificate::{AlternativeNames, CertificateFacts, Number, Purposes};
 pub use encryption::{Encryption, Opening};
@@ -134,13 +137,22 @@ pub enum ReadError {
 
 /// A [`ReadError`] that does not know yet where it happened.
 #[derive(Debug, PartialEq, Eq)]
-enum Fault {
+pub(crate) enum Fault {
     Malformed(String),
     Trailing(usize),
 }
 
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(what) => f.write_str(what),
+            Self::Trailing(count) => write!(f, "it has {count} bytes too many at its end"),
+        }
+    }
+}
+
 impl Fault {
-    fn malformed(what: &str) -> Self {
+    pub(crate) fn malformed(what: &str) -> Self {
         Self::Malformed(what.to_owned())
     }
 
@@ -149,7 +161,7 @@ impl Fault {
     }
 
     /// Compares the length that DER says it has with the length that is there.
-    fn check_length(der: &[u8]) -> Result<(), Self> {
+    pub(crate) fn check_length(der: &[u8]) -> Result<(), Self> {
         match der::claimed_length(der) {
             None => Err(Self::malformed("it is not DER")),
             Some(claimed) if claimed > der.len() => Err(Self::malformed("it is cut off")),
@@ -158,7 +170,7 @@ impl Fault {
         }
     }
 
-    fn at(self, place: Place) -> ReadError {
+    pub(crate) fn at(self, place: Place) -> ReadError {
         match self {
             Self::Malformed(what) => ReadError::Malformed { place, what },
             Self::Trailing(count) => ReadError::TrailingBytes { place, count },
@@ -175,17 +187,11 @@ impl Document {
     /// Reads a file, and opens with `passphrase` what is encrypted in it. A wrong passphrase is
     /// no error: the facts say [`Opening::WrongPassphrase`].
     pub fn open(bytes: &[u8], passphrase: Option<&[u8]>) -> Result<Self, ReadError> {
-        if bytes.iter().all(u8::is_ascii_whitespace) {
-            return Err(ReadError::Empty);
-        }
-        if pem_text::is_pem(bytes) {
-            return Self::from_pem(bytes, passphrase);
-        }
-        let not_recognised = || ReadError::NotRecognised {
-            looks_like: looks_like(bytes),
+        let unlocking = Unlocking::new(passphrase);
+        let Some(kind) = Form::of(bytes)?.der() else {
+            return Self::from_pem(bytes, &unlocking);
         };
-        let kind = der_kind(bytes).ok_or_else(not_recognised)?;
-        let item = read_item(kind, bytes, passphrase).map_err(|fault| fault.at(Place::File))?;
+        let item = read_item(kind, bytes, &unlocking).map_err(|fault| fault.at(Place::File))?;
         Ok(Self {
             encoding: Encoding::Der,
             items: vec![item],
@@ -195,10 +201,10 @@ impl Document {
         })
     }
 
-    fn from_pem(bytes: &[u8], passphrase: Option<&[u8]>) -> Result<Self, ReadError> {
+    fn from_pem(bytes: &[u8], unlocking: &Unlocking<'_>) -> Result<Self, ReadError> {
         let text = pem_text::read(bytes)?;
         let items = text.blocks.iter().map(|block| {
-            block_item(block, passphrase).map_err(|fault| fault.at(block.place.clone()))
+            block_item(block, unlocking).map_err(|fault| fault.at(block.place.clone()))
         });
         Ok(Self {
             encoding: Encoding::Pem,
@@ -234,8 +240,42 @@ impl Document {
     }
 }
 
+/// The form of a file, before it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Form {
+    /// Text with blocks.
+    Pem,
+    /// Binary, of this kind.
+    Der(Kind),
+}
+
+impl Form {
+    /// # Errors
+    /// It is empty, or nothing that is known.
+    pub(crate) fn of(bytes: &[u8]) -> Result<Self, ReadError> {
+        if bytes.iter().all(u8::is_ascii_whitespace) {
+            return Err(ReadError::Empty);
+        }
+        if pem_text::is_pem(bytes) {
+            return Ok(Self::Pem);
+        }
+        let kind = der_kind(bytes).ok_or_else(|| ReadError::NotRecognised {
+            looks_like: looks_like(bytes),
+        })?;
+        Ok(Self::Der(kind))
+    }
+
+    fn der(self) -> Option<Kind> {
+        match self {
+            Self::Pem => None,
+            Self::Der(kind) => Some(kind),
+        }
+    }
+}
+
+/// What a DER file or a PEM block is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
     Certificate,
     Request,
     Crl,
@@ -246,36 +286,48 @@ enum Kind {
     Pkcs12,
 }
 
-fn block_item(block: &pem_text::Block, passphrase: Option<&[u8]>) -> Result<Item, Fault> {
-    let kind = match block.label.as_str() {
-        "CERTIFICATE" | "X509 CERTIFICATE" => Kind::Certificate,
-        "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST" => Kind::Request,
-        "X509 CRL" => Kind::Crl,
-        "PRIVATE KEY" => Kind::Pkcs8,
-        "ENCRYPTED PRIVATE KEY" => Kind::EncryptedPkcs8,
-        "RSA PRIVATE KEY" => Kind::Pkcs1,
-        "EC PRIVATE KEY" => Kind::Sec1,
-        other => {
-            let label = printable(other);
-            return Ok(Item::Other { label });
-        }
-    };
-    if let Some(dek_info) = &block.encrypted {
-        return Ok(Item::Key(KeyFacts::legacy_encrypted(dek_info)));
+impl Kind {
+    /// What a PEM block with this label is; `None` where it is nothing of ours.
+    pub(crate) fn of_label(label: &str) -> Option<Self> {
+        Some(match label {
+            "CERTIFICATE" | "X509 CERTIFICATE" => Self::Certificate,
+            "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST" => Self::Request,
+            "X509 CRL" => Self::Crl,
+            "PRIVATE KEY" => Self::Pkcs8,
+            "ENCRYPTED PRIVATE KEY" => Self::EncryptedPkcs8,
+            "RSA PRIVATE KEY" => Self::Pkcs1,
+            "EC PRIVATE KEY" => Self::Sec1,
+            _ => return None,
+        })
     }
-    read_item(kind, &block.content, passphrase)
 }
 
-fn read_item(kind: Kind, der: &[u8], passphrase: Option<&[u8]>) -> Result<Item, Fault> {
+fn block_item(block: &pem_text::Block, unlocking: &Unlocking<'_>) -> Result<Item, Fault> {
+    let Some(kind) = Kind::of_label(&block.label) else {
+        let label = printable(&block.label);
+        return Ok(Item::Other { label });
+    };
+    if let Some(dek_info) = &block.encrypted {
+        let read = match kind {
+            Kind::Sec1 => KeyFacts::sec1,
+            _ => KeyFacts::pkcs1,
+        };
+        let key = KeyFacts::legacy_encrypted(dek_info, &block.content, unlocking, read);
+        return Ok(Item::Key(key));
+    }
+    read_item(kind, &block.content, unlocking)
+}
+
+fn read_item(kind: Kind, der: &[u8], unlocking: &Unlocking<'_>) -> Result<Item, Fault> {
     Ok(match kind {
         Kind::Certificate => Item::Certificate(CertificateFacts::read(der)?),
         Kind::Request => Item::Request(RequestFacts::read(der)?),
         Kind::Crl => Item::Crl(CrlFacts::read(der)?),
         Kind::Pkcs8 => Item::Key(KeyFacts::pkcs8(der)?),
-        Kind::EncryptedPkcs8 => Item::Key(KeyFacts::encrypted_pkcs8(der, passphrase)?),
+        Kind::EncryptedPkcs8 => Item::Key(KeyFacts::encrypted_pkcs8(der, unlocking)?),
         Kind::Pkcs1 => Item::Key(KeyFacts::pkcs1(der)?),
         Kind::Sec1 => Item::Key(KeyFacts::sec1(der)?),
-        Kind::Pkcs12 => Item::Pkcs12(Pkcs12Facts::read(der, passphrase)?),
+        Kind::Pkcs12 => Item::Pkcs12(Pkcs12Facts::read(der, unlocking)?),
     })
 }
 

@@ -1,14 +1,16 @@
 //! Private keys: made, stored as PKCS#8, encrypted with a passphrase, and signed with.
 
+mod reading;
+
 use std::fmt;
 use std::str::FromStr;
 
 use aws_lc_rs::encoding::AsDer;
+use pkcs8::PrivateKeyInfoRef;
 use pkcs8::der::pem::LineEnding;
 use pkcs8::der::{Decode, SecretDocument};
 use pkcs8::pkcs5::pbes2;
 use pkcs8::pkcs5::scrypt;
-use pkcs8::{EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef};
 use rcgen::{PublicKeyData, SigningKey};
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
@@ -69,7 +71,7 @@ impl KeyAlgorithm {
         self != Self::Ed25519
     }
 
-    fn rcgen(self) -> &'static rcgen::SignatureAlgorithm {
+    pub(crate) fn rcgen(self) -> &'static rcgen::SignatureAlgorithm {
         match self {
             Self::P256 => &rcgen::PKCS_ECDSA_P256_SHA256,
             Self::P384 => &rcgen::PKCS_ECDSA_P384_SHA384,
@@ -121,8 +123,14 @@ pub enum KeyError {
     #[error("the passphrase does not open the key")]
     WrongPassphrase,
     /// Not the encoding of a key, or of one that is inconsistent.
-    #[error("it is not a valid PKCS#8 private key")]
+    #[error("it is not a valid private key")]
     Malformed,
+    /// The key is encrypted by a method that is not supported.
+    #[error("the key is encrypted by a method that is not supported here")]
+    UnknownEncryption,
+    /// The key's encryption asks for too much work.
+    #[error("opening the key costs more work than a file may: its iteration count is too large")]
+    TooCostly,
     /// A sound key that this program cannot use.
     #[error("its kind of key is not supported: P-256, P-384, RSA of 2048 to 4096 bits or Ed25519")]
     Unsupported,
@@ -157,44 +165,7 @@ impl PrivateKey {
             return Self::from_pkcs8(der.as_ref());
         }
         let pair = rcgen::KeyPair::generate_for(algorithm.rcgen()).map_err(not_made)?;
-        Self::from_pair(algorithm, pair)
-    }
-
-    /// Reads an unencrypted PKCS#8 key (RFC 5958), DER.
-    pub fn from_pkcs8(der: &[u8]) -> Result<Self, KeyError> {
-        let info = PrivateKeyInfoRef::from_der(der).map_err(|_| KeyError::Malformed)?;
-        let algorithm = algorithm_of(&info)?;
-        let pair = rcgen::KeyPair::from_pkcs8_der_and_sign_algo(&der.into(), algorithm.rcgen())
-            .map_err(|_| KeyError::Malformed)?;
-        Self::from_pair(algorithm, pair)
-    }
-
-    /// Reads a PKCS#8 key in PEM form; `passphrase` is used if the key is encrypted.
-    pub fn from_pem(text: &[u8], passphrase: Option<&[u8]>) -> Result<Self, KeyError> {
-        let text = std::str::from_utf8(text).map_err(|_| KeyError::NotPem)?;
-        let (label, document) = SecretDocument::from_pem(text).map_err(|_| KeyError::NotPem)?;
-        match label {
-            PEM_LABEL => Self::from_pkcs8(document.as_bytes()),
-            ENCRYPTED_PEM_LABEL => {
-                let passphrase = passphrase.ok_or(KeyError::PassphraseNeeded)?;
-                let encrypted = EncryptedPrivateKeyInfoRef::from_der(document.as_bytes())
-                    .map_err(|_| KeyError::Malformed)?;
-                let plain = encrypted
-                    .decrypt(passphrase)
-                    .map_err(|_| KeyError::WrongPassphrase)?;
-                Self::from_pkcs8(plain.as_bytes())
-            }
-            other => Err(KeyError::OtherLabel(other.to_owned())),
-        }
-    }
-
-    fn from_pair(algorithm: KeyAlgorithm, pair: rcgen::KeyPair) -> Result<Self, KeyError> {
-        let pkcs8 = match algorithm {
-            KeyAlgorithm::Ed25519 => ed25519_version_1(pair.serialized_der())?,
-            _ => {
-                SecretDocument::try_from(pair.serialized_der()).map_err(|_| KeyError::Malformed)?
-            }
-        };
+        let pkcs8 = reading::rewritten(pair.serialized_der())?;
         Ok(Self {
             algorithm,
             pair,
@@ -222,22 +193,44 @@ impl PrivateKey {
     /// The key encrypted with `passphrase`: PKCS#8, PBES2 with scrypt (N = 2^14, r = 8, p = 1) and
     /// AES-256-CBC, in PEM form. OpenSSL 3.0, PostgreSQL and libpq read it.
     pub fn to_encrypted_pem(&self, passphrase: &[u8]) -> Result<Zeroizing<String>, KeyError> {
-        let failed = || KeyError::NotEncrypted;
-        let mut salt = [0; 16];
-        let mut iv = [0; 16];
-        let random = SystemRandom::new();
-        random.fill(&mut salt).map_err(|_| failed())?;
-        random.fill(&mut iv).map_err(|_| failed())?;
-        let cost = scrypt::Params::new(SCRYPT_LOG_N, 8, 1).map_err(|_| failed())?;
-        let scheme =
-            pbes2::Parameters::generate_scrypt_aes256cbc(cost, &salt, iv).map_err(|_| failed())?;
-        PrivateKeyInfoRef::from_der(self.pkcs8.as_bytes())
-            .map_err(|_| failed())?
-            .encrypt_with_params(scheme, passphrase)
-            .map_err(|_| failed())?
+        self.encrypted_with(scrypt_scheme()?, passphrase)?
             .to_pem(ENCRYPTED_PEM_LABEL, LineEnding::LF)
-            .map_err(|_| failed())
+            .map_err(|_| KeyError::NotEncrypted)
     }
+
+    /// The unencrypted key: PKCS#8, DER, as pgJDBC reads it from a `.pk8`.
+    pub fn to_der(&self) -> Zeroizing<Vec<u8>> {
+        self.pkcs8.to_bytes()
+    }
+
+    /// The key encrypted as [`PrivateKey::to_encrypted_pem`] has it, DER.
+    pub fn to_encrypted_der(&self, passphrase: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        let encrypted = self.encrypted_with(scrypt_scheme()?, passphrase)?;
+        Ok(encrypted.to_bytes())
+    }
+
+    /// Encrypted PKCS#8, DER.
+    pub(crate) fn encrypted_with(
+        &self,
+        scheme: pbes2::Parameters,
+        passphrase: &[u8],
+    ) -> Result<SecretDocument, KeyError> {
+        PrivateKeyInfoRef::from_der(self.pkcs8.as_bytes())
+            .map_err(|_| KeyError::NotEncrypted)?
+            .encrypt_with_params(scheme, passphrase)
+            .map_err(|_| KeyError::NotEncrypted)
+    }
+}
+
+fn scrypt_scheme() -> Result<pbes2::Parameters, KeyError> {
+    let failed = || KeyError::NotEncrypted;
+    let mut salt = [0; 16];
+    let mut iv = [0; 16];
+    let random = SystemRandom::new();
+    random.fill(&mut salt).map_err(|_| failed())?;
+    random.fill(&mut iv).map_err(|_| failed())?;
+    let cost = scrypt::Params::new(SCRYPT_LOG_N, 8, 1).map_err(|_| failed())?;
+    pbes2::Parameters::generate_scrypt_aes256cbc(cost, &salt, iv).map_err(|_| failed())
 }
 
 impl Drop for PrivateKey {
@@ -267,53 +260,6 @@ impl SigningKey for PrivateKey {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
         self.pair.sign(message)
     }
-}
-
-/// Which of our algorithms a PKCS#8 key is for.
-fn algorithm_of(info: &PrivateKeyInfoRef<'_>) -> Result<KeyAlgorithm, KeyError> {
-    let curve = info
-        .algorithm
-        .parameters
-        .and_then(|p| p.decode_as::<pkcs8::ObjectIdentifier>().ok())
-        .map(|oid| oid.to_string());
-    match (info.algorithm.oid.to_string().as_str(), curve.as_deref()) {
-        ("1.2.840.10045.2.1", Some("1.2.840.10045.3.1.7")) => Ok(KeyAlgorithm::P256),
-        ("1.2.840.10045.2.1", Some("1.3.132.0.34")) => Ok(KeyAlgorithm::P384),
-        ("1.3.101.112", _) => Ok(KeyAlgorithm::Ed25519),
-        ("1.2.840.113549.1.1.1", _) => rsa_algorithm(info.private_key.as_bytes()),
-        _ => Err(KeyError::Unsupported),
-    }
-}
-
-/// Which RSA size a PKCS#1 `RSAPrivateKey` (RFC 8017 appendix A.1.2) has.
-fn rsa_algorithm(pkcs1: &[u8]) -> Result<KeyAlgorithm, KeyError> {
-    use pkcs8::der::asn1::UintRef;
-    use pkcs8::der::{Header, SliceReader};
-    let modulus_bits = || {
-        let mut reader = SliceReader::new(pkcs1)?;
-        Header::decode(&mut reader)?;
-        let _version = UintRef::decode(&mut reader)?;
-        let modulus = UintRef::decode(&mut reader)?.as_bytes();
-        Ok::<_, pkcs8::der::Error>(modulus.len() * 8 - modulus[0].leading_zeros() as usize)
-    };
-    match modulus_bits() {
-        Ok(2048) => Ok(KeyAlgorithm::Rsa2048),
-        Ok(3072) => Ok(KeyAlgorithm::Rsa3072),
-        Ok(4096) => Ok(KeyAlgorithm::Rsa4096),
-        Ok(_) => Err(KeyError::Unsupported),
-        Err(_) => Err(KeyError::Malformed),
-    }
-}
-
-/// ring writes Ed25519 keys as PKCS#8 version 2, which OpenSSL 3.0 and libpq refuse; this is the
-/// same key as version 1 (RFC 8410 section 7).
-fn ed25519_version_1(pkcs8: &[u8]) -> Result<SecretDocument, KeyError> {
-    let info = PrivateKeyInfoRef::from_der(pkcs8).map_err(|_| KeyError::Malformed)?;
-    SecretDocument::encode_msg(&pkcs8::PrivateKeyInfoRef::new(
-        info.algorithm,
-        info.private_key,
-    ))
-    .map_err(|_| KeyError::Malformed)
 }
 
 #[cfg(test)]

@@ -104,7 +104,8 @@ fn keys_that_are_encrypted() {
             [("key-encrypted", Warning)],
             "{more}"
         );
-        assert_eq!(open("geheim").opening, Opening::Unsupported, "{more}");
+        assert_eq!(open("x").opening, Opening::WrongPassphrase, "{more}");
+        assert_eq!(open("geheim").opening, Opening::Opened, "{more}");
     }
     openssl.run("pkcs8 -topk8 -in k -out f -passout pass:geheim -v1 PBE-MD5-DES -provider legacy -provider default");
     let refused = [
@@ -113,11 +114,14 @@ fn keys_that_are_encrypted() {
     ];
     assert_eq!(codes(openssl.read("f")), refused);
     assert!(!openssl.accepts("pkey -in f -passin pass:geheim -noout"));
+    assert_eq!(open("geheim").opening, Opening::Unsupported);
 
     openssl.run("pkey -in k -traditional -aes256 -passout pass:geheim -out f");
     let weak = [("key-encrypted", Warning), ("key-encryption-weak", Warning)];
     assert_eq!(codes(openssl.read("f")), weak);
     assert_eq!(open("geheim").format, KeyFormat::LegacyEncrypted);
+    assert_eq!(open("geheim").opening, Opening::Opened);
+    assert_eq!(open("x").opening, Opening::WrongPassphrase);
 }
 
 #[test]
@@ -206,7 +210,14 @@ fn pkcs12_containers() {
     let other = export("-name alice");
     assert_eq!(open(&other, Some("geheim")).1, [("pkcs12-alias", Warning)]);
     let old = export("-name user -legacy");
-    assert_eq!(open(&old, Some("geheim")).1, [("pkcs12-method", Info)]);
+    assert_eq!(open(&old, Some("geheim")).1, []);
+    let older = export("-name user -legacy -certpbe PBE-SHA1-RC4-128");
+    assert_eq!(open(&older, Some("geheim")).1, [("pkcs12-method", Info)]);
+    let costly = export("-name user -nomac -keypbe AES-256-CBC -iter 10000001");
+    assert_eq!(
+        open(&costly, Some("geheim")).1,
+        [("pkcs12-costly", Warning)]
+    );
     let plain = export("-name user -keypbe NONE -certpbe NONE -nomac");
     let (facts, found) = open(&plain, None);
     assert_eq!(

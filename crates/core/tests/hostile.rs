@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 use pgpki_core::bundle::Bundle;
 use pgpki_core::document::{Document, Encoding, findings};
 use pgpki_core::due::Within;
+use pgpki_core::material;
 use proptest::prelude::*;
 use samples::{EC, OpenSsl, Ours, SERVER};
 use time::OffsetDateTime;
@@ -26,9 +27,12 @@ static SAMPLES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     openssl.run("pkey -in ca.key -traditional -outform DER -out pkcs1");
     openssl.run("pkcs12 -export -in leaf.crt -inkey leaf.key -out locked -passout pass:x -iter 1");
     openssl.run(
+        "pkcs12 -export -in leaf.crt -inkey leaf.key -out old -passout pass:x -iter 1 -legacy",
+    );
+    openssl.run(
         "pkcs12 -export -in leaf.crt -inkey leaf.key -out open -passout pass:x -keypbe NONE -certpbe NONE -nomac",
     );
-    let files = ["encrypted", "sec1", "pkcs1", "locked", "open"];
+    let files = ["encrypted", "sec1", "pkcs1", "locked", "old", "open"];
     let mut samples: Vec<_> = files.iter().map(|file| openssl.read(file)).collect();
     for text in ["leaf.crt", "ca.crt", "leaf.csr", "leaf.key"] {
         samples.push(samples::der(&openssl.text(text)));
@@ -51,6 +55,9 @@ const LABELS: [&str; 8] = [
 
 /// Reads it in every way, and looks at every text that comes out.
 fn survive(bytes: &[u8]) {
+    if let Err(error) = material::read(bytes, Some(b"x")) {
+        safe(&error.to_string());
+    }
     match Document::open(bytes, Some(b"x")) {
         Err(error) => safe(&error.to_string()),
         Ok(document) => {

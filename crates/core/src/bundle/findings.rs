@@ -94,7 +94,7 @@ impl Bundle {
                 let finding = Finding::error(
                     "der-not-pem",
                     "the server's key is DER, and PostgreSQL wants PEM",
-                    "Convert it with openssl pkey -inform DER.",
+                    "Convert it with pgpki convert FILE --to pem.",
                 );
                 findings.push(FileFinding::about(file, finding));
             }

@@ -27,7 +27,7 @@ pub struct Number {
 
 impl Number {
     /// Reads the content octets of an INTEGER.
-    pub(super) fn read(content: &[u8]) -> Result<Self, Fault> {
+    pub(crate) fn read(content: &[u8]) -> Result<Self, Fault> {
         if content.len() > MAX_NUMBER_OCTETS {
             return Err(Fault::malformed("its number is absurdly long"));
         }
@@ -161,7 +161,7 @@ pub struct CertificateFacts {
 
 impl CertificateFacts {
     /// Reads one DER certificate with nothing behind it.
-    pub(super) fn read(der: &[u8]) -> Result<Self, Fault> {
+    pub(crate) fn read(der: &[u8]) -> Result<Self, Fault> {
         Fault::check_length(der)?;
         check_signed_structure(der, "certificate")?;
         let parsed = match X509Certificate::from_der(der) {

@@ -5,25 +5,25 @@ use pkcs8::der::{AnyRef, Decode, Reader, SliceReader, Tag, Tagged};
 
 /// One element: its tag, what is inside it, and both together.
 #[derive(Clone, Copy)]
-pub(super) struct Element<'a> {
-    pub(super) tag: Tag,
-    pub(super) content: &'a [u8],
-    pub(super) whole: &'a [u8],
+pub(crate) struct Element<'a> {
+    pub(crate) tag: Tag,
+    pub(crate) content: &'a [u8],
+    pub(crate) whole: &'a [u8],
 }
 
 impl<'a> Element<'a> {
     /// The elements inside, if this is a SEQUENCE of nothing but elements.
-    pub(super) fn sequence(&self) -> Option<Vec<Element<'a>>> {
+    pub(crate) fn sequence(&self) -> Option<Vec<Element<'a>>> {
         (self.tag == Tag::Sequence).then(|| elements(self.content))?
     }
 
     /// What is inside an OCTET STRING.
-    pub(super) fn octets(&self) -> Option<&'a [u8]> {
+    pub(crate) fn octets(&self) -> Option<&'a [u8]> {
         (self.tag == Tag::OctetString).then_some(self.content)
     }
 
     /// An INTEGER that fits into a byte.
-    pub(super) fn small_integer(&self) -> Option<u8> {
+    pub(crate) fn small_integer(&self) -> Option<u8> {
         match (self.tag, self.content) {
             (Tag::Integer, [value]) => Some(*value),
             _ => None,
@@ -31,13 +31,13 @@ impl<'a> Element<'a> {
     }
 
     /// An OBJECT IDENTIFIER with dots.
-    pub(super) fn oid(&self) -> Option<String> {
+    pub(crate) fn oid(&self) -> Option<String> {
         let oid: ObjectIdentifier = ObjectIdentifier::from_der(self.whole).ok()?;
         Some(oid.to_string())
     }
 
     /// What stands inside the context tag `[number]`.
-    pub(super) fn context(&self, number: u32) -> Option<&'a [u8]> {
+    pub(crate) fn context(&self, number: u32) -> Option<&'a [u8]> {
         match self.tag {
             Tag::ContextSpecific { number: found, .. } if found.value() == number => {
                 Some(self.content)
@@ -47,7 +47,7 @@ impl<'a> Element<'a> {
     }
 
     /// Whole bytes of a BIT STRING.
-    pub(super) fn bits(&self) -> Option<&'a [u8]> {
+    pub(crate) fn bits(&self) -> Option<&'a [u8]> {
         match (self.tag, self.content) {
             (Tag::BitString, [0, bits @ ..]) => Some(bits),
             _ => None,
@@ -56,7 +56,7 @@ impl<'a> Element<'a> {
 }
 
 /// Every element in `bytes`, or `None` if something else stands between or behind them.
-pub(super) fn elements(bytes: &[u8]) -> Option<Vec<Element<'_>>> {
+pub(crate) fn elements(bytes: &[u8]) -> Option<Vec<Element<'_>>> {
     let mut reader = SliceReader::new(bytes).ok()?;
     let mut found = Vec::new();
     while !reader.is_finished() {
@@ -72,7 +72,7 @@ pub(super) fn elements(bytes: &[u8]) -> Option<Vec<Element<'_>>> {
 }
 
 /// The single element that `bytes` are.
-pub(super) fn single(bytes: &[u8]) -> Option<Element<'_>> {
+pub(crate) fn single(bytes: &[u8]) -> Option<Element<'_>> {
     match elements(bytes)?.as_slice() {
         [element] => Some(*element),
         _ => None,
@@ -96,7 +96,7 @@ fn header(bytes: &[u8]) -> Option<(u8, usize, usize)> {
 }
 
 /// How many bytes the SEQUENCE at the start of `bytes` says it has, header included.
-pub(super) fn claimed_length(bytes: &[u8]) -> Option<usize> {
+pub(crate) fn claimed_length(bytes: &[u8]) -> Option<usize> {
     match header(bytes)? {
         (0x30, header, content) => header.checked_add(content),
         _ => None,
@@ -104,7 +104,7 @@ pub(super) fn claimed_length(bytes: &[u8]) -> Option<usize> {
 }
 
 /// What is inside the element at the start of `bytes`, as far as it is there.
-pub(super) fn inside(bytes: &[u8]) -> &[u8] {
+pub(crate) fn inside(bytes: &[u8]) -> &[u8] {
     let Some((_, header, content)) = header(bytes) else {
         return &[];
     };
@@ -113,7 +113,7 @@ pub(super) fn inside(bytes: &[u8]) -> &[u8] {
 }
 
 /// The tag bytes of the first few elements in `bytes`, of which the last may be cut off.
-pub(super) fn tags(mut bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn tags(mut bytes: &[u8]) -> Vec<u8> {
     const ENOUGH: usize = 5;
     let mut tags = Vec::new();
     while let Some((tag, header, content)) = header(bytes)

@@ -1,18 +1,22 @@
 //! How a key or a PKCS#12 container is encrypted, who can read that, and opening it.
 
+use std::cell::Cell;
+
 use pkcs8::der::Decode;
 use pkcs8::pkcs5;
-use pkcs8::pkcs5::pbes2::{self, EncryptionScheme, Kdf, ScryptParams};
+use pkcs8::pkcs5::pbes2::{self, EncryptionScheme, Kdf, Pbkdf2Prf, ScryptParams};
 use zeroize::Zeroizing;
 
 use super::der::Element;
+use super::old_encryption::OldScheme;
+use crate::pkcs12::derivation;
 
 /// OpenSSL's default limit for scrypt, 32 MiB, which N = 2^15 with r = 8 already exceeds.
 const OPENSSL_SCRYPT_BYTES: u64 = 32 * 1024 * 1024;
-/// More work than this is a file that wants to stall whoever reads it, not a password's protection.
-const MAX_PBKDF2_ITERATIONS: u32 = 10_000_000;
+/// Rounds of hashing that a whole file may cost, a few seconds. More is a file that wants to stall
+/// whoever reads it, not a password's protection: Java stops at half of it.
+const MAX_WORK: u64 = 10_000_000;
 const MAX_SCRYPT_BYTES: u64 = 256 * 1024 * 1024;
-const MAX_SCRYPT_PARALLEL: u16 = 16;
 
 /// How something is encrypted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,8 +36,10 @@ pub enum Opening {
     PassphraseNeeded,
     /// The passphrase does not open it, or it is damaged.
     WrongPassphrase,
-    /// Its method is not supported here, or costs more than a file may.
+    /// Its method is not supported here.
     Unsupported,
+    /// Opening it costs more work or memory than a file may.
+    TooCostly,
     /// The passphrase opened it.
     Opened,
 }
@@ -45,20 +51,81 @@ impl Opening {
     }
 }
 
+/// A passphrase for what is encrypted in a file, and how much work the file may still cost.
+#[derive(Clone)]
+pub(crate) struct Unlocking<'a> {
+    passphrase: Option<&'a [u8]>,
+    /// PKCS#12 knows an empty passphrase and none at all, which give different keys.
+    is_absent: bool,
+    work: Cell<u64>,
+}
+
+impl<'a> Unlocking<'a> {
+    pub(crate) fn new(passphrase: Option<&'a [u8]>) -> Self {
+        Self {
+            passphrase,
+            is_absent: false,
+            work: Cell::new(MAX_WORK),
+        }
+    }
+
+    pub(crate) fn passphrase(&self) -> Result<&'a [u8], Opening> {
+        self.passphrase.ok_or(Opening::PassphraseNeeded)
+    }
+
+    /// The passphrase as PKCS#12's own derivation takes it.
+    pub(crate) fn wide(&self) -> Result<Zeroizing<Vec<u8>>, Opening> {
+        match self.is_absent {
+            true => Ok(Zeroizing::default()),
+            false => derivation::wide(self.passphrase()?).ok_or(Opening::WrongPassphrase),
+        }
+    }
+
+    /// The empty passphrase for the same file, with what work is left now.
+    pub(crate) fn empty(&self) -> Self {
+        Self {
+            passphrase: Some(b""),
+            ..self.clone()
+        }
+    }
+
+    /// No passphrase at all, for the same file.
+    pub(crate) fn absent(&self) -> Self {
+        Self {
+            is_absent: true,
+            ..self.empty()
+        }
+    }
+
+    /// Allows so many rounds of hashing, and takes them from what is left.
+    pub(crate) fn spend(&self, rounds: u64) -> Result<(), Opening> {
+        let left = self.work.get().checked_sub(rounds);
+        self.work.set(left.ok_or(Opening::TooCostly)?);
+        Ok(())
+    }
+}
+
 /// An `AlgorithmIdentifier` for encryption with a passphrase.
-pub(super) struct Scheme {
-    pub(super) encryption: Encryption,
-    pbes2: Option<pbes2::Parameters>,
+pub(crate) struct Scheme {
+    pub(crate) encryption: Encryption,
+    method: Method,
+}
+
+enum Method {
+    Pbes2(pbes2::Parameters),
+    Old(OldScheme),
+    Unknown,
 }
 
 impl Scheme {
-    pub(super) fn read(algorithm: &Element<'_>) -> Option<Self> {
+    pub(crate) fn read(algorithm: &Element<'_>) -> Option<Self> {
         let parts = algorithm.sequence()?;
         let oid = parts.first()?.oid()?;
         if oid != pbes2::PBES2_OID.to_string() {
+            let old = parts.get(1).and_then(|it| OldScheme::read(&oid, it));
             return Some(Self {
                 encryption: older(&oid),
-                pbes2: None,
+                method: old.map_or(Method::Unknown, Method::Old),
             });
         }
         let parameters = pbes2::Parameters::from_der(parts.get(1)?.whole).ok();
@@ -71,45 +138,69 @@ impl Scheme {
         };
         Some(Self {
             encryption,
-            pbes2: parameters,
+            method: parameters.map_or(Method::Unknown, Method::Pbes2),
         })
     }
 
     /// Decrypts. A wrong passphrase may give bytes that merely look right, so what comes out has
     /// to be parsed with suspicion.
-    pub(super) fn open(
+    pub(crate) fn open(
         &self,
         encrypted: &[u8],
-        passphrase: Option<&[u8]>,
+        unlocking: &Unlocking<'_>,
     ) -> Result<Zeroizing<Vec<u8>>, Opening> {
-        let parameters = self.pbes2.as_ref().ok_or(Opening::Unsupported)?;
-        if !affordable(parameters) {
-            return Err(Opening::Unsupported);
+        let work = match &self.method {
+            Method::Pbes2(parameters) => work_of(parameters)?,
+            Method::Old(old) => old.work(),
+            Method::Unknown => return Err(Opening::Unsupported),
+        };
+        if work > MAX_WORK {
+            return Err(Opening::TooCostly);
         }
-        let passphrase = passphrase.ok_or(Opening::PassphraseNeeded)?;
-        match parameters.decrypt(passphrase, encrypted) {
-            Ok(plain) => Ok(Zeroizing::new(plain)),
-            // PBKDF2 with SHA-1, for one, which OpenSSL used before 1.1.
-            Err(pkcs5::Error::UnsupportedAlgorithm { .. }) => Err(Opening::Unsupported),
-            Err(_) => Err(Opening::WrongPassphrase),
+        let passphrase = unlocking.passphrase()?;
+        unlocking.spend(work)?;
+        match &self.method {
+            Method::Pbes2(parameters) => open_pbes2(parameters, encrypted, passphrase),
+            Method::Old(old) => old
+                .open(encrypted, &unlocking.wide()?)
+                .ok_or(Opening::WrongPassphrase),
+            Method::Unknown => Err(Opening::Unsupported),
         }
     }
 }
 
-fn affordable(parameters: &pbes2::Parameters) -> bool {
+fn open_pbes2(
+    parameters: &pbes2::Parameters,
+    encrypted: &[u8],
+    passphrase: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, Opening> {
+    match parameters.decrypt(passphrase, encrypted) {
+        Ok(plain) => Ok(Zeroizing::new(plain)),
+        Err(pkcs5::Error::UnsupportedAlgorithm { .. }) => Err(Opening::Unsupported),
+        Err(_) => Err(Opening::WrongPassphrase),
+    }
+}
+
+/// In rounds of PBKDF2, of which one takes about as long as one unit of scrypt's N, r and p.
+fn work_of(parameters: &pbes2::Parameters) -> Result<u64, Opening> {
     match &parameters.kdf {
-        Kdf::Pbkdf2(pbkdf2) => pbkdf2.iteration_count <= MAX_PBKDF2_ITERATIONS,
-        Kdf::Scrypt(scrypt) => {
-            scrypt_bytes(scrypt) <= MAX_SCRYPT_BYTES
-                && scrypt.parallelization <= MAX_SCRYPT_PARALLEL
-        }
-        _ => false,
+        Kdf::Pbkdf2(pbkdf2) => Ok(pbkdf2.iteration_count.into()),
+        Kdf::Scrypt(scrypt) if scrypt_bytes(scrypt) > MAX_SCRYPT_BYTES => Err(Opening::TooCostly),
+        Kdf::Scrypt(scrypt) => Ok(scrypt
+            .cost_parameter
+            .saturating_mul(scrypt.block_size.into())
+            .saturating_mul(scrypt.parallelization.into())),
+        _ => Err(Opening::Unsupported),
     }
 }
 
 fn scrypt_bytes(scrypt: &ScryptParams) -> u64 {
     let block = 128 * u64::from(scrypt.block_size);
-    scrypt.cost_parameter.saturating_mul(block)
+    // p blocks of their own, beside the N that all share.
+    let blocks = scrypt
+        .cost_parameter
+        .saturating_add(scrypt.parallelization.into());
+    blocks.saturating_mul(block)
 }
 
 fn describe(parameters: &pbes2::Parameters) -> Encryption {
@@ -122,10 +213,17 @@ fn describe(parameters: &pbes2::Parameters) -> Encryption {
             refused = Some("OpenSSL 3.0 does not decrypt keys with AES-GCM");
             "AES-GCM"
         }
+        EncryptionScheme::DesEde3Cbc { .. } => "3DES",
         _ => "another cipher",
     };
     let derivation = match &parameters.kdf {
-        Kdf::Pbkdf2(pbkdf2) => format!("PBKDF2 of {} rounds", pbkdf2.iteration_count),
+        Kdf::Pbkdf2(pbkdf2) => {
+            let hash = match pbkdf2.prf {
+                Pbkdf2Prf::HmacWithSha1 => " with SHA-1",
+                _ => "",
+            };
+            format!("PBKDF2{hash} of {} rounds", pbkdf2.iteration_count)
+        }
         Kdf::Scrypt(scrypt) => {
             if scrypt_bytes(scrypt) >= OPENSSL_SCRYPT_BYTES {
                 refused = Some("its scrypt parameters need more memory than OpenSSL allows");

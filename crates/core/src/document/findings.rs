@@ -346,6 +346,11 @@ fn pkcs12_findings(facts: &Pkcs12Facts, now: OffsetDateTime, within: Within) -> 
             format!("the PKCS#12 container is encrypted by a method not known here: {methods}"),
             "Look into it with openssl pkcs12 -legacy, and make it anew with AES.",
         )),
+        Opening::TooCostly => findings.push(Finding::warning(
+            "pkcs12-costly",
+            format!("opening the PKCS#12 container would cost too much work: {methods}"),
+            "Ask whoever made it for one with fewer iterations, if it can be trusted at all.",
+        )),
     }
     for key in &facts.keys {
         if key.alias.as_deref() != Some("user") {
@@ -355,7 +360,7 @@ fn pkcs12_findings(facts: &Pkcs12Facts, now: OffsetDateTime, within: Within) -> 
                     "the key has the alias \"{}\", and pgJDBC looks for \"user\"",
                     key.alias.as_deref().unwrap_or_default()
                 ),
-                "Make the container with openssl pkcs12 -export -name user.",
+                "Write the container anew with pgpki convert FILE --to pkcs12, which calls it user.",
             ));
         }
     }

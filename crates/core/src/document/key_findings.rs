@@ -45,8 +45,8 @@ pub(super) fn key_findings(key: &KeyFacts) -> Vec<Finding> {
             findings.push(Finding::error(
                 "key-encryption-refused",
                 format!("PostgreSQL cannot decrypt the private key: {reason}"),
-                "Encrypt it again with PBES2, PBKDF2 and AES-256-CBC: openssl pkcs8 -topk8 -v2 \
-                 aes-256-cbc.",
+                "Encrypt it again in a way that OpenSSL opens: pgpki convert FILE --to pkcs8 \
+                 --encrypt.",
             ));
         }
     }
@@ -64,14 +64,13 @@ fn format_finding(key: &KeyFacts) -> Option<Finding> {
         KeyFormat::Pkcs1 | KeyFormat::Sec1 => Some(Finding::info(
             "key-not-pkcs8",
             format!("the private key is {}, not PKCS#8", key.format.as_str()),
-            "PostgreSQL and libpq read it; for pgJDBC convert it with openssl pkcs8 -topk8 \
-             -nocrypt -outform DER.",
+            "PostgreSQL and libpq read it; for pgJDBC convert it with pgpki convert FILE --to der.",
         )),
         KeyFormat::LegacyEncrypted => Some(Finding::warning(
             "key-encryption-weak",
             "the private key is encrypted the way OpenSSL did of old, with one round of MD5",
-            "Encrypt it again with openssl pkcs8 -topk8 -v2 aes-256-cbc: guessing this passphrase \
-             costs next to nothing.",
+            "Encrypt it again with pgpki convert FILE --to pkcs8 --encrypt: guessing this \
+             passphrase costs next to nothing.",
         )),
         KeyFormat::Pkcs8 { .. } | KeyFormat::EncryptedPkcs8 => None,
     }

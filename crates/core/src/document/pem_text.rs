@@ -13,36 +13,36 @@ const END: &[u8] = b"-----END ";
 const DASHES: &[u8] = b"-----";
 
 /// One block. Its content may be a secret, and is wiped.
-pub(super) struct Block {
-    pub(super) place: Place,
-    pub(super) label: String,
+pub(crate) struct Block {
+    pub(crate) place: Place,
+    pub(crate) label: String,
     /// The value of `DEK-Info`, where `Proc-Type` says that the block is encrypted.
-    pub(super) encrypted: Option<String>,
-    pub(super) content: Zeroizing<Vec<u8>>,
+    pub(crate) encrypted: Option<String>,
+    pub(crate) content: Zeroizing<Vec<u8>>,
 }
 
 /// A PEM file: its blocks, and what is not one.
-pub(super) struct PemText {
-    pub(super) blocks: Vec<Block>,
-    pub(super) text_between: bool,
-    pub(super) byte_order_mark: bool,
+pub(crate) struct PemText {
+    pub(crate) blocks: Vec<Block>,
+    pub(crate) text_between: bool,
+    pub(crate) byte_order_mark: bool,
     /// Lines that look like the beginning of a block to people, and do not to OpenSSL.
-    pub(super) ignored_blocks: usize,
+    pub(crate) ignored_blocks: usize,
 }
 
 /// Whether there is a line that OpenSSL takes for the beginning of a block.
-pub(super) fn is_pem(bytes: &[u8]) -> bool {
+pub(crate) fn is_pem(bytes: &[u8]) -> bool {
     let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     lines(bytes).any(|line| marked(line, BEGIN).is_some())
 }
 
 /// Whether something in it looks like PEM to people.
-pub(super) fn looks_like_pem(bytes: &[u8]) -> bool {
+pub(crate) fn looks_like_pem(bytes: &[u8]) -> bool {
     bytes.windows(BEGIN.len()).any(|window| window == BEGIN)
 }
 
 /// Takes a PEM file apart.
-pub(super) fn read(bytes: &[u8]) -> Result<PemText, ReadError> {
+pub(crate) fn read(bytes: &[u8]) -> Result<PemText, ReadError> {
     let stripped = bytes.strip_prefix(BYTE_ORDER_MARK);
     let mut text = PemText {
         blocks: Vec::new(),

@@ -1,23 +1,13 @@
-//! PKCS#12 (RFC 7292), the `.p12` that pgJDBC and Windows take. Read by hand: the crates for it
-//! need pre-releases of their own dependencies, and the structure is small.
+//! What a PKCS#12 container holds, without the keys themselves.
 //!
 //! The MAC is not checked. It guards whoever trusts what is inside; here the content is only
 //! described, and a wrong passphrase shows in what comes out of the decryption.
 
 use super::certificate::CertificateFacts;
-use super::der::{self, Element};
-use super::encryption::{Encryption, Opening, Scheme};
+use super::encryption::{Encryption, Opening, Unlocking};
 use super::private_key::KeyFacts;
-use super::text::bmp;
 use super::{Fault, printable};
-
-const DATA: &str = "1.2.840.113549.1.7.1";
-const ENCRYPTED_DATA: &str = "1.2.840.113549.1.7.6";
-const KEY_BAG: &str = "1.2.840.113549.1.12.10.1.1";
-const SHROUDED_KEY_BAG: &str = "1.2.840.113549.1.12.10.1.2";
-const CERTIFICATE_BAG: &str = "1.2.840.113549.1.12.10.1.3";
-const X509_CERTIFICATE: &str = "1.2.840.113549.1.9.22.1";
-const FRIENDLY_NAME: &str = "1.2.840.113549.1.9.20";
+use crate::pkcs12::container::{Bag, Container, Content};
 
 /// Something in a container, and its alias.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,72 +32,41 @@ pub struct Pkcs12Facts {
 }
 
 impl Pkcs12Facts {
-    pub(super) fn read(der: &[u8], passphrase: Option<&[u8]>) -> Result<Self, Fault> {
-        Fault::check_length(der)?;
+    pub(super) fn read(der: &[u8], unlocking: &Unlocking<'_>) -> Result<Self, Fault> {
+        let container = Container::read(der, unlocking)?;
         let mut facts = Self {
             encryption: Vec::new(),
-            opening: Opening::NotEncrypted,
+            opening: container.opening,
             keys: Vec::new(),
             certificates: Vec::new(),
         };
-        let safe = authenticated_safe(der).ok_or_else(broken)?;
-        let contents = der::single(safe).and_then(|safe| safe.sequence());
-        for content in contents.ok_or_else(broken)? {
-            facts.content(&content, passphrase)?;
+        container.encryption.iter().for_each(|it| facts.note(it));
+        for bag in &container.bags {
+            facts.add(bag, unlocking)?;
         }
         Ok(facts)
     }
 
-    fn content(&mut self, content: &Element<'_>, passphrase: Option<&[u8]>) -> Result<(), Fault> {
-        let (oid, inside) = content_info(content).ok_or_else(broken)?;
-        match oid.as_str() {
-            DATA => {
-                let bags = der::single(inside).and_then(|data| data.octets());
-                self.bags(bags.ok_or_else(broken)?, passphrase)
+    fn add(&mut self, bag: &Bag, unlocking: &Unlocking<'_>) -> Result<(), Fault> {
+        let alias = bag.alias.as_deref().map(printable);
+        match &bag.content {
+            Content::Key(der) => {
+                let facts = KeyFacts::pkcs8(der)?;
+                self.keys.push(Named { alias, facts });
             }
-            ENCRYPTED_DATA => {
-                let (scheme, encrypted) = encrypted_data(inside).ok_or_else(broken)?;
-                self.note(&scheme.encryption);
-                match scheme.open(encrypted, passphrase) {
-                    Ok(bags) if self.bags(&bags, passphrase).is_ok() => self.met(Opening::Opened),
-                    Ok(_) => self.met(Opening::WrongPassphrase),
-                    Err(opening) => self.met(opening),
+            Content::LockedKey(der) => {
+                let facts = KeyFacts::encrypted_pkcs8(der, unlocking)?;
+                facts.encryption.iter().for_each(|method| self.note(method));
+                if self.opening.is_open() {
+                    self.opening = facts.opening;
                 }
-                Ok(())
+                self.keys.push(Named { alias, facts });
             }
-            _ => {
-                self.met(Opening::Unsupported);
-                Ok(())
+            Content::Certificate(der) => {
+                let facts = CertificateFacts::read(der)?;
+                self.certificates.push(Named { alias, facts });
             }
-        }
-    }
-
-    fn bags(&mut self, bags: &[u8], passphrase: Option<&[u8]>) -> Result<(), Fault> {
-        let bags = der::single(bags).and_then(|bags| bags.sequence());
-        for bag in bags.ok_or_else(broken)? {
-            let parts = bag.sequence().ok_or_else(broken)?;
-            let oid = parts.first().and_then(Element::oid).ok_or_else(broken)?;
-            let value = parts.get(1).and_then(|part| part.context(0));
-            let value = value.ok_or_else(broken)?;
-            let alias = parts.get(2).and_then(alias);
-            match oid.as_str() {
-                KEY_BAG => {
-                    let facts = KeyFacts::pkcs8(value)?;
-                    self.keys.push(Named { alias, facts });
-                }
-                SHROUDED_KEY_BAG => {
-                    let facts = KeyFacts::encrypted_pkcs8(value, passphrase)?;
-                    facts.encryption.iter().for_each(|method| self.note(method));
-                    self.met(facts.opening);
-                    self.keys.push(Named { alias, facts });
-                }
-                CERTIFICATE_BAG => {
-                    let certificate = certificate_in(value).ok_or_else(broken)?;
-                    let facts = CertificateFacts::read(certificate)?;
-                    self.certificates.push(Named { alias, facts });
-                }
-                _ => {}
-            }
+            Content::Other => {}
         }
         Ok(())
     }
@@ -117,53 +76,4 @@ impl Pkcs12Facts {
             self.encryption.push(encryption.clone());
         }
     }
-
-    fn met(&mut self, opening: Opening) {
-        if self.opening.is_open() {
-            self.opening = opening;
-        }
-    }
-}
-
-fn broken() -> Fault {
-    Fault::malformed("it is not a PKCS#12 container in DER; some programs write BER instead")
-}
-
-fn authenticated_safe(der: &[u8]) -> Option<&[u8]> {
-    let parts = der::single(der)?.sequence()?;
-    let (oid, inside) = content_info(parts.get(1)?)?;
-    (oid == DATA).then(|| der::single(inside)?.octets())?
-}
-
-/// `ContentInfo`: what it is, and what stands in its `[0] EXPLICIT`.
-fn content_info<'a>(content: &Element<'a>) -> Option<(String, &'a [u8])> {
-    let parts = content.sequence()?;
-    Some((parts.first()?.oid()?, parts.get(1)?.context(0)?))
-}
-
-fn encrypted_data(inside: &[u8]) -> Option<(Scheme, &[u8])> {
-    let parts = der::single(inside)?.sequence()?;
-    let info = parts.get(1)?.sequence()?;
-    Some((Scheme::read(info.get(1)?)?, info.get(2)?.context(0)?))
-}
-
-fn certificate_in(bag: &[u8]) -> Option<&[u8]> {
-    let parts = der::single(bag)?.sequence()?;
-    if parts.first()?.oid()? != X509_CERTIFICATE {
-        return None;
-    }
-    der::single(parts.get(1)?.context(0)?)?.octets()
-}
-
-fn alias(attributes: &Element<'_>) -> Option<String> {
-    der::elements(attributes.content)?
-        .iter()
-        .find_map(|attribute| {
-            let parts = attribute.sequence()?;
-            if parts.first()?.oid()? != FRIENDLY_NAME {
-                return None;
-            }
-            let value = *der::elements(parts.get(1)?.content)?.first()?;
-            Some(printable(&bmp(value.content)?))
-        })
 }

@@ -6,9 +6,11 @@ use ring::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair,
     KeyPair,
 };
+use zeroize::Zeroizing;
 
 use super::der::{self, Element};
-use super::encryption::{Encryption, Opening, Scheme};
+use super::encryption::{Encryption, Opening, Scheme, Unlocking};
+use super::old_encryption::PemCipher;
 use super::public_key::{KeyKind, PublicKey, kind};
 use super::text::sequence;
 use super::{Fault, printable};
@@ -96,7 +98,7 @@ impl KeyFacts {
     }
 
     /// PKCS#8 without encryption (RFC 5958 section 2).
-    pub(super) fn pkcs8(der: &[u8]) -> Result<Self, Fault> {
+    pub(crate) fn pkcs8(der: &[u8]) -> Result<Self, Fault> {
         let broken = || Fault::malformed("it is not a PKCS#8 private key");
         let parts = only(der)?.sequence().ok_or_else(broken)?;
         let (version, algorithm, key) = match parts.as_slice() {
@@ -129,41 +131,37 @@ impl KeyFacts {
     }
 
     /// Encrypted PKCS#8 (RFC 5958 section 3).
-    pub(super) fn encrypted_pkcs8(der: &[u8], passphrase: Option<&[u8]>) -> Result<Self, Fault> {
-        let broken = || Fault::malformed("it is not an encrypted PKCS#8 private key");
-        let parts = only(der)?.sequence().ok_or_else(broken)?;
-        let (scheme, encrypted) = match parts.as_slice() {
-            [algorithm, data] => (Scheme::read(algorithm), data.octets()),
-            _ => return Err(broken()),
-        };
-        let scheme = scheme.ok_or_else(broken)?;
-        Ok(Self::open(
-            &scheme,
-            encrypted.ok_or_else(broken)?,
-            passphrase,
+    pub(super) fn encrypted_pkcs8(der: &[u8], unlocking: &Unlocking<'_>) -> Result<Self, Fault> {
+        let (scheme, encrypted) = encrypted_parts(der)?;
+        let plain = scheme.open(encrypted, unlocking);
+        let read = plain.map(|plain| Self::pkcs8(&plain));
+        Ok(Self::opened(
+            KeyFormat::EncryptedPkcs8,
+            scheme.encryption,
+            read,
         ))
     }
 
-    pub(super) fn open(scheme: &Scheme, encrypted: &[u8], passphrase: Option<&[u8]>) -> Self {
-        let format = KeyFormat::EncryptedPkcs8;
-        let encryption = scheme.encryption.clone();
-        let plain = match scheme.open(encrypted, passphrase) {
-            Ok(plain) => plain,
-            Err(opening) => return Self::locked(format, encryption, opening),
-        };
-        match Self::pkcs8(&plain) {
-            Ok(inside) => Self {
+    /// A key that was encrypted; what does not make sense inside was decrypted wrongly.
+    fn opened(
+        format: KeyFormat,
+        encryption: Encryption,
+        read: Result<Result<Self, Fault>, Opening>,
+    ) -> Self {
+        match read {
+            Ok(Ok(inside)) => Self {
                 format,
                 encryption: Some(encryption),
                 opening: Opening::Opened,
                 ..inside
             },
-            Err(_) => Self::locked(format, encryption, Opening::WrongPassphrase),
+            Ok(Err(_)) => Self::locked(format, encryption, Opening::WrongPassphrase),
+            Err(opening) => Self::locked(format, encryption, opening),
         }
     }
 
     /// PKCS#1 (RFC 8017 appendix A.1.2).
-    pub(super) fn pkcs1(der: &[u8]) -> Result<Self, Fault> {
+    pub(crate) fn pkcs1(der: &[u8]) -> Result<Self, Fault> {
         Self::pkcs1_as(KeyFormat::Pkcs1, der)
     }
 
@@ -185,7 +183,7 @@ impl KeyFacts {
     }
 
     /// SEC 1 (RFC 5915).
-    pub(super) fn sec1(der: &[u8]) -> Result<Self, Fault> {
+    pub(crate) fn sec1(der: &[u8]) -> Result<Self, Fault> {
         Self::sec1_as(KeyFormat::Sec1, der, None)
     }
 
@@ -216,22 +214,53 @@ impl KeyFacts {
         Ok(Self::plain(format, kind, public.map(<[u8]>::to_vec)))
     }
 
-    /// A PEM block with `Proc-Type: 4,ENCRYPTED`; `dek_info` names the cipher (RFC 1421).
-    pub(super) fn legacy_encrypted(dek_info: &str) -> Self {
+    /// A PEM block with `Proc-Type: 4,ENCRYPTED`; `dek_info` names the cipher (RFC 1421). `read`
+    /// is for what its label says it is.
+    pub(super) fn legacy_encrypted(
+        dek_info: &str,
+        encrypted: &[u8],
+        unlocking: &Unlocking<'_>,
+        read: fn(&[u8]) -> Result<Self, Fault>,
+    ) -> Self {
         let cipher = dek_info.split(',').next().unwrap_or_default().trim();
         let encryption = Encryption {
             method: format!("{} with a key from one round of MD5", printable(cipher)),
             refused_by_openssl: None,
         };
-        Self::locked(KeyFormat::LegacyEncrypted, encryption, Opening::Unsupported)
+        let plain = open_legacy(dek_info, encrypted, unlocking);
+        let read = plain.map(|plain| read(&plain));
+        Self::opened(KeyFormat::LegacyEncrypted, encryption, read)
     }
+}
+
+/// Opens a PEM block with `Proc-Type: 4,ENCRYPTED`. What comes out has to be parsed with suspicion.
+pub(crate) fn open_legacy(
+    dek_info: &str,
+    encrypted: &[u8],
+    unlocking: &Unlocking<'_>,
+) -> Result<Zeroizing<Vec<u8>>, Opening> {
+    let cipher = PemCipher::read(dek_info).ok_or(Opening::Unsupported)?;
+    let passphrase = unlocking.passphrase()?;
+    let plain = cipher.open(encrypted, passphrase);
+    plain.ok_or(Opening::WrongPassphrase)
+}
+
+/// How an encrypted PKCS#8 key is encrypted, and what is (RFC 5958 section 3).
+pub(crate) fn encrypted_parts(der: &[u8]) -> Result<(Scheme, &[u8]), Fault> {
+    let broken = || Fault::malformed("it is not an encrypted PKCS#8 private key");
+    let parts = only(der)?.sequence().ok_or_else(broken)?;
+    let (scheme, encrypted) = match parts.as_slice() {
+        [algorithm, data] => (Scheme::read(algorithm), data.octets()),
+        _ => return Err(broken()),
+    };
+    Ok((scheme.ok_or_else(broken)?, encrypted.ok_or_else(broken)?))
 }
 
 /// ring checks this for the two curves it has; others are taken at their word.
 fn belong_together(kind: &KeyKind, private: &[u8], public: &[u8]) -> bool {
-    let algorithm = match kind {
-        KeyKind::Ec("P-256") => &ECDSA_P256_SHA256_ASN1_SIGNING,
-        KeyKind::Ec("P-384") => &ECDSA_P384_SHA384_ASN1_SIGNING,
+    let (algorithm, length) = match kind {
+        KeyKind::Ec("P-256") => (&ECDSA_P256_SHA256_ASN1_SIGNING, 32),
+        KeyKind::Ec("P-384") => (&ECDSA_P384_SHA384_ASN1_SIGNING, 48),
         _ => return true,
     };
     // Only an uncompressed point says the same in the same bytes.
@@ -239,7 +268,20 @@ fn belong_together(kind: &KeyKind, private: &[u8], public: &[u8]) -> bool {
         return true;
     }
     let random = SystemRandom::new();
-    EcdsaKeyPair::from_private_key_and_public_key(algorithm, private, public, &random).is_ok()
+    of_length(private, length).is_some_and(|private| {
+        EcdsaKeyPair::from_private_key_and_public_key(algorithm, &private, public, &random).is_ok()
+    })
+}
+
+/// A number with exactly so many octets, as RFC 5915 wants it: GnuTLS writes a zero before some, and
+/// others leave zeros out. `None` where it is larger.
+pub(crate) fn of_length(number: &[u8], length: usize) -> Option<Zeroizing<Vec<u8>>> {
+    let zeros = number.iter().take_while(|octet| **octet == 0).count();
+    let digits = number.get(zeros..)?;
+    let mut padded = Zeroizing::new(vec![0; length]);
+    let start = length.checked_sub(digits.len())?;
+    padded.get_mut(start..)?.copy_from_slice(digits);
+    Some(padded)
 }
 
 fn ed25519(format: KeyFormat, inner: &[u8]) -> Result<KeyFacts, Fault> {

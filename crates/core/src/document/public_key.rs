@@ -53,7 +53,7 @@ pub struct PublicKey {
 }
 
 impl PublicKey {
-    pub(super) fn of(info: &SubjectPublicKeyInfo<'_>) -> Self {
+    pub(crate) fn of(info: &SubjectPublicKeyInfo<'_>) -> Self {
         let parameters = info.algorithm.parameters();
         let curve = parameters.and_then(|any| any.as_oid().ok());
         let bits = info.subject_public_key.data.to_vec();
@@ -151,7 +151,7 @@ pub(super) fn signature_algorithm(algorithm: &AlgorithmIdentifier<'_>) -> (Strin
         "1.2.840.113549.1.1.11" => ("RSA with SHA-256", Strength::Sound),
         "1.2.840.113549.1.1.12" => ("RSA with SHA-384", Strength::Sound),
         "1.2.840.113549.1.1.13" => ("RSA with SHA-512", Strength::Sound),
-        "1.2.840.113549.1.1.10" => ("RSA-PSS", Strength::Sound),
+        RSA_PSS => ("RSA-PSS", Strength::Sound),
         "1.2.840.10045.4.1" => ("ECDSA with SHA-1", Strength::Broken),
         "1.2.840.10045.4.3.1" => ("ECDSA with SHA-224", Strength::Sound),
         "1.2.840.10045.4.3.2" => ("ECDSA with SHA-256", Strength::Sound),
@@ -187,8 +187,14 @@ pub(super) fn check(
     }
 }
 
+const RSA_PSS: &str = "1.2.840.113549.1.1.10";
+
 /// ring knows RSA-PSS only with a salt as long as the hash; OpenSSL makes it longer unless told.
 fn has_unusual_salt(algorithm: &AlgorithmIdentifier<'_>) -> bool {
+    // What the parser does not know, it tells standard error of in a debug build.
+    if algorithm.algorithm.to_id_string() != RSA_PSS {
+        return false;
+    }
     let parsed = SignatureAlgorithm::try_from(algorithm);
     let Ok(SignatureAlgorithm::RSASSA_PSS(parameters)) = parsed else {
         return false;

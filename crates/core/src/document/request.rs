@@ -28,7 +28,7 @@ pub struct RequestFacts {
 }
 
 impl RequestFacts {
-    pub(super) fn read(der: &[u8]) -> Result<Self, Fault> {
+    pub(crate) fn read(der: &[u8]) -> Result<Self, Fault> {
         Fault::check_length(der)?;
         check_signed_structure(der, "signing request")?;
         let request = match X509CertificationRequest::from_der(der) {

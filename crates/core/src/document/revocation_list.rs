@@ -35,7 +35,7 @@ pub struct CrlFacts {
 }
 
 impl CrlFacts {
-    pub(super) fn read(der: &[u8]) -> Result<Self, Fault> {
+    pub(crate) fn read(der: &[u8]) -> Result<Self, Fault> {
         Fault::check_length(der)?;
         check_signed_structure(der, "revocation list")?;
         let crl = match CertificateRevocationList::from_der(der) {
