@@ -148,7 +148,7 @@ impl Ca {
         };
         let signed = params
             .signed_by(self.issuer())
-            .map_err(IssueError::Encoding)?;
+            .map_err(|error| self.not_signed(error))?;
         let der = signed.der().to_vec();
         self.check_name(&der)?;
         Ok(der)

@@ -2,16 +2,18 @@
 
 use std::fmt;
 
-use rcgen::{CertificateParams, KeyIdMethod, SanType, SerialNumber};
+use rcgen::{CertificateParams, KeyIdMethod, PublicKeyData as _, SanType, SerialNumber};
 use time::OffsetDateTime;
 use x509_parser::objects::{oid_registry, oid2abbrev, oid2sn};
 use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
 
+use crate::ca_key::{CaKey, TokenError};
 use crate::document::printable;
-use crate::key::{KeyError, PrivateKey};
+use crate::key::KeyError;
 use crate::name::{Host, MAX_COMMON_NAME, Organization, Role};
 use crate::profile::Profile;
 use crate::serial::{NoRandomness, Serial};
+use crate::subject_key::SubjectKey;
 use crate::validity::{Days, Validity};
 
 /// A certificate that has just been signed, and what the ledger keeps of it.
@@ -134,6 +136,9 @@ pub enum IssueError {
     /// A key could not be made or used.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The token that has the key did not sign.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// The library that encodes certificates refused.
     #[error("the certificate could not be encoded: {0}")]
     Encoding(rcgen::Error),
@@ -172,25 +177,27 @@ pub struct Ca {
     facts: CaFacts,
     subject: Vec<u8>,
     key_identifier: Vec<u8>,
-    issuer: rcgen::Issuer<'static, PrivateKey>,
+    issuer: rcgen::Issuer<'static, CaKey>,
 }
 
 impl Ca {
     /// Makes a root: a new self-signed certificate for `key`.
     pub fn new_root(
-        key: PrivateKey,
+        key: impl Into<CaKey>,
         organization: &Organization,
         common_name: &str,
         now: OffsetDateTime,
         days: Days,
     ) -> Result<(Self, Issued), IssueError> {
-        if !key.algorithm().may_sign_certificates() {
+        let key = key.into();
+        if !key.public_key().may_sign_certificates() {
             return Err(IssueError::Ed25519Ca);
         }
         let serial = Serial::random()?;
         let validity = Validity::starting(now, days);
         let params = parameters(Profile::Root, organization, common_name, serial, validity);
-        let certificate = params.self_signed(&key).map_err(IssueError::Encoding)?;
+        let signed = params.self_signed(&key);
+        let certificate = signed.map_err(|error| not_signed(&key, error))?;
         let issued = Issued {
             der: certificate.der().to_vec(),
             serial,
@@ -204,13 +211,14 @@ impl Ca {
     }
 
     /// Takes a CA's certificate (DER) and its key, which must be the one in the certificate.
-    pub fn load(der: &[u8], key: PrivateKey) -> Result<Self, IssueError> {
+    pub fn load(der: &[u8], key: impl Into<CaKey>) -> Result<Self, IssueError> {
+        let key = key.into();
         let facts = CaFacts::read(der)?;
         let parsed = parse(der)?;
-        if !key.algorithm().may_sign_certificates() {
+        if !key.public_key().may_sign_certificates() {
             return Err(IssueError::Ed25519Ca);
         }
-        if parsed.public_key().raw != key.public_key_info() {
+        if parsed.public_key().raw != key.subject_public_key_info() {
             return Err(IssueError::KeyMismatch(facts.common_name));
         }
         let issuer =
@@ -224,17 +232,16 @@ impl Ca {
         })
     }
 
-    /// Signs an issuing CA's certificate for the public half of `key`. Its end is cut to this
-    /// CA's own.
+    /// Signs an issuing CA's certificate for `key`. Its end is cut to this CA's own.
     pub fn issue_ca(
         &self,
-        key: &PrivateKey,
+        key: &SubjectKey,
         organization: &Organization,
         common_name: &str,
         now: OffsetDateTime,
         days: Days,
     ) -> Result<Issued, IssueError> {
-        if !key.algorithm().may_sign_certificates() {
+        if !key.may_sign_certificates() {
             return Err(IssueError::Ed25519Ca);
         }
         self.sign(
@@ -263,7 +270,7 @@ impl Ca {
         let params = parameters(Profile::Cross, organization, name, serial, validity);
         let certificate = params
             .signed_by(successor.issuer.key(), &self.issuer)
-            .map_err(IssueError::Encoding)?;
+            .map_err(|error| self.not_signed(error))?;
         let der = certificate.der().to_vec();
         if parse(&der)?.subject().as_raw() != successor.subject {
             return Err(IssueError::NameLost(name.clone()));
@@ -279,11 +286,11 @@ impl Ca {
         })
     }
 
-    /// Signs a leaf for the public half of `key`. Its end is cut to this CA's own.
+    /// Signs a leaf for `key`. Its end is cut to this CA's own.
     pub fn issue_leaf(
         &self,
         holder: &Holder,
-        key: &PrivateKey,
+        key: &SubjectKey,
         organization: &Organization,
         now: OffsetDateTime,
         days: Days,
@@ -305,7 +312,7 @@ impl Ca {
     fn sign(
         &self,
         profile: Profile,
-        key: &PrivateKey,
+        key: &SubjectKey,
         organization: &Organization,
         common_name: &str,
         hosts: &[Host],
@@ -322,7 +329,7 @@ impl Ca {
             .collect::<Result<_, _>>()?;
         let certificate = params
             .signed_by(key, &self.issuer)
-            .map_err(IssueError::Encoding)?;
+            .map_err(|error| self.not_signed(error))?;
         Ok(Issued {
             der: certificate.der().to_vec(),
             serial,
@@ -365,8 +372,13 @@ impl Ca {
         self.facts.validity.not_after
     }
 
-    pub(crate) fn issuer(&self) -> &rcgen::Issuer<'static, PrivateKey> {
+    pub(crate) fn issuer(&self) -> &rcgen::Issuer<'static, CaKey> {
         &self.issuer
+    }
+
+    /// Why the library that encodes what is signed came back without it.
+    pub(crate) fn not_signed(&self, error: rcgen::Error) -> IssueError {
+        not_signed(self.issuer.key(), error)
     }
 
     pub(crate) fn key_identifier(&self) -> &[u8] {
@@ -375,6 +387,13 @@ impl Ca {
 
     pub(crate) fn subject(&self) -> &[u8] {
         &self.subject
+    }
+}
+
+fn not_signed(key: &CaKey, error: rcgen::Error) -> IssueError {
+    match (&error, key.said()) {
+        (rcgen::Error::RemoteKeyError, Some(said)) => IssueError::Token(said),
+        _ => IssueError::Encoding(error),
     }
 }
 
@@ -395,7 +414,7 @@ fn parameters(
     params
 }
 
-fn alternative_name(host: &Host) -> Result<SanType, IssueError> {
+pub(crate) fn alternative_name(host: &Host) -> Result<SanType, IssueError> {
     match host {
         Host::Ip(address) => Ok(SanType::IpAddress(*address)),
         Host::Dns(name) => name
@@ -467,6 +486,16 @@ fn key_identifier_of(certificate: &X509Certificate<'_>) -> Option<Vec<u8>> {
         })
 }
 
+/// The first common name of a DER certificate's subject, to the letter; `None` where the bytes are no certificate.
+pub fn subject_common_name(der: &[u8]) -> Option<String> {
+    Some(common_name_of(&parse(der).ok()?))
+}
+
+/// Whether a certificate (DER) is for this key.
+pub fn is_certificate_of(der: &[u8], key: &SubjectKey) -> bool {
+    parse(der).is_ok_and(|parsed| parsed.public_key().raw == key.subject_public_key_info())
+}
+
 /// The serial number of a DER certificate, if it is one that this authority could have issued.
 pub fn serial_of(der: &[u8]) -> Option<Serial> {
     Serial::from_der_integer(parse(der).ok()?.raw_serial())
@@ -476,7 +505,7 @@ pub fn serial_of(der: &[u8]) -> Option<Serial> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::key::KeyAlgorithm;
+    use crate::key::{KeyAlgorithm, PrivateKey};
     use time::macros::datetime;
 
     const NOW: OffsetDateTime = datetime!(2026-01-01 00:00 UTC);

@@ -6,6 +6,7 @@
 //! and serial numbers. Everything it decides can therefore be tested at any instant of any century.
 
 pub mod bundle;
+pub mod ca_key;
 pub mod crl;
 pub mod document;
 pub mod due;
@@ -13,9 +14,14 @@ pub mod finding;
 pub mod issue;
 pub mod key;
 pub mod key_file;
+pub mod material;
 pub mod name;
+pub mod passphrase;
+pub mod pkcs12;
 pub mod profile;
+pub mod request;
 pub mod serial;
+pub mod subject_key;
 pub mod validity;
 
 /// Text of a PEM file (RFC 7468) with one block, lines ending in a single line feed.

@@ -303,7 +303,7 @@ fn revocation() {
     let holder = Holder::Server(vec!["db.example.com".parse().unwrap()]);
     let leaf = ours
         .issuing
-        .issue_leaf(&holder, &key, &organization, ours.now, Days::LEAF)
+        .issue_leaf(&holder, &(&key).into(), &organization, ours.now, Days::LEAF)
         .unwrap();
     let revoked = Revoked {
         serial: leaf.serial,

@@ -40,7 +40,7 @@ impl Ours {
         let (root, _) = Ca::new_root(ca_key(), &organization, "our root", now, Days::ROOT).unwrap();
         let issuing_key = ca_key();
         let issued = root.issue_ca(
-            &issuing_key,
+            &(&issuing_key).into(),
             &organization,
             "our issuing CA",
             now,
@@ -48,7 +48,7 @@ impl Ours {
         );
         let issuing = Ca::load(&issued.unwrap().der, issuing_key).unwrap();
         let leaf = |holder, key: &PrivateKey| {
-            let leaf = issuing.issue_leaf(&holder, key, &organization, now, Days::LEAF);
+            let leaf = issuing.issue_leaf(&holder, &key.into(), &organization, now, Days::LEAF);
             certificate(&leaf.unwrap().der) + &certificate(issuing.der())
         };
         let (server_key, client_key) = (key(), key());
