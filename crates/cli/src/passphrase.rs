@@ -5,9 +5,10 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use pgpki_core::document::printable;
 use zeroize::Zeroizing;
 
-use crate::args::NewPassphrase;
+use crate::args::{NewPassphrase, OutputPassphrase};
 use crate::exit::{Exit, Failure};
 
 /// More than any passphrase has, in bytes.
@@ -81,6 +82,102 @@ pub(crate) fn of_root() -> Result<Passphrase, Failure> {
         .hint("Give --root-passphrase-file FILE"));
     }
     ask("Passphrase of the root key: ")
+}
+
+/// A passphrase for something that is being made.
+pub(crate) struct New {
+    secret: Passphrase,
+    generated: bool,
+}
+
+impl New {
+    /// What to encrypt with.
+    pub(crate) fn secret(&self) -> &Passphrase {
+        &self.secret
+    }
+
+    /// The same as text; `None` where it is none.
+    pub(crate) fn as_text(&self) -> Option<&str> {
+        std::str::from_utf8(&self.secret).ok()
+    }
+
+    /// Shows a passphrase that was generated, on standard error, which is a person's even where
+    /// what was made goes to standard output. One that a person chose is not shown.
+    ///
+    /// To be called when everything is made but has no name yet: a passphrase that could not be
+    /// shown must not be the only one that opens a file.
+    pub(crate) fn show(&self, what: &str) -> Result<(), Failure> {
+        if !self.generated {
+            return Ok(());
+        }
+        let mut text = Zeroizing::new(format!("Passphrase of {}: ", printable(what)).into_bytes());
+        text.reserve_exact(self.secret.len() + 1);
+        text.extend_from_slice(&self.secret);
+        text.push(b'\n');
+        let mut out = io::stderr().lock();
+        let shown = out.write_all(&text).and_then(|()| out.flush());
+        shown.map_err(|error| {
+            let message = format!("cannot show the passphrase on standard error: {error}");
+            Failure::new(Exit::Failed, message).hint("Nothing was made")
+        })
+    }
+}
+
+/// A new passphrase for `what`, such as "alice.p12": from a file, generated, or asked for. Nothing
+/// is shown yet: see [`New::show`].
+pub(crate) fn new(args: &OutputPassphrase, what: &str) -> Result<New, Failure> {
+    if args.generate_passphrase {
+        return generated();
+    }
+    let secret = match &args.new_passphrase_file {
+        Some(file) => from_file(file)?,
+        None if io::stdin().is_terminal() => ask_twice(
+            &format!("New passphrase for {}: ", printable(what)),
+            "--generate-passphrase makes one",
+        )?,
+        None => {
+            let message =
+                format!("{what} needs a passphrase, and there is no terminal to ask for it");
+            return Err(Failure::new(Exit::Usage, message)
+                .hint("Give --new-passphrase-file FILE, or --generate-passphrase"));
+        }
+    };
+    Ok(New {
+        secret,
+        generated: false,
+    })
+}
+
+/// A new passphrase for PKCS#12 containers, which take no other than printable ASCII.
+pub(crate) fn for_pkcs12(args: &OutputPassphrase) -> Result<New, Failure> {
+    let new = new(args, "the PKCS#12 file")?;
+    pgpki_core::pkcs12::check_passphrase(new.secret())
+        .map_err(|error| Failure::new(Exit::BadInput, error))?;
+    Ok(new)
+}
+
+/// A passphrase that nobody has to think of: 140 random bits, in groups that can be typed.
+pub(crate) fn generated() -> Result<New, Failure> {
+    let text =
+        pgpki_core::passphrase::generate().map_err(|error| Failure::new(Exit::Failed, error))?;
+    Ok(New {
+        secret: Zeroizing::new(text.as_bytes().to_vec()),
+        generated: true,
+    })
+}
+
+/// What opens `path`, which is encrypted.
+pub(crate) fn of_input(path: &Path, file: Option<&Path>) -> Result<Passphrase, Failure> {
+    if let Some(file) = file {
+        return from_file(file);
+    }
+    let path = path.display();
+    if !io::stdin().is_terminal() {
+        let message =
+            format!("{path} is encrypted, and there is no terminal to ask for its passphrase");
+        return Err(Failure::new(Exit::Usage, message).hint("Give --passphrase-file FILE"));
+    }
+    ask(&format!("Passphrase of {}: ", printable(&path.to_string())))
 }
 
 fn ask_twice(prompt: &str, if_empty: &str) -> Result<Passphrase, Failure> {
