@@ -20,9 +20,9 @@ const GO_LIBRARIES: &str = "/usr/share/gocode";
 /// with, which may be another version by now, and the driver's link to a file that has gone.
 pub(super) fn still_runs(toolbox: Toolbox) -> bool {
     match toolbox {
-        Toolbox::Python => quiet(python(&toolbox.folder()).args(["-c", "import psycopg2"])),
+        Toolbox::Python => quiet(python(&toolbox.folder()).args(["-c", "import psycopg2, django"])),
         Toolbox::Java => toolbox.folder().join(Toolbox::JDBC).is_file(),
-        Toolbox::Go | Toolbox::Node | Toolbox::Rust => true,
+        Toolbox::Go | Toolbox::Node | Toolbox::Rust | Toolbox::RustSnippets => true,
     }
 }
 
@@ -41,6 +41,7 @@ pub(super) fn make(toolbox: Toolbox) -> Result<(), Failure> {
         Toolbox::Node => node(&folder),
         Toolbox::Python => python_environment(&folder),
         Toolbox::Rust => rust(&folder),
+        Toolbox::RustSnippets => rust_snippets(&folder),
     }
 }
 
@@ -157,6 +158,14 @@ fn rust(folder: &Path) -> Result<(), Failure> {
     let fresh = folder.join("fresh");
     fs::copy(&built, &fresh).map_err(|error| cannot("copy", &built, &error))?;
     fs::rename(&fresh, &place).map_err(|error| cannot("make", &place, &error))
+}
+
+/// Builds the drivers, so that a test has its own functions alone to compile.
+fn rust_snippets(folder: &Path) -> Result<(), Failure> {
+    let mut build = cargo();
+    build.args(["build", "--quiet", "--locked", "--manifest-path"]);
+    build.arg(folder.join("Cargo.toml"));
+    running::run(build.arg("--target-dir").arg(folder.join("target")))
 }
 
 #[cfg(test)]

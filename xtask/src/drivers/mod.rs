@@ -8,7 +8,8 @@ use pgpki_testing::Toolbox;
 
 use crate::fetch::{cannot, lock};
 use crate::prerequisites::{
-    self, FAKETIME, GO, JDBC, JDK, LIB_PQ, NODE, NPM, OPENSSL, PGX, POSTGRESQL, PYTHON_VENV,
+    self, ACTIVE_RECORD, COMPOSE, DBD_PG, FAKETIME, GO, JDBC, JDK, LIB_PQ, NODE, NPM, OPENSSL,
+    PATRONI, PGBOUNCER, PGX, PHP, PHP_PDO, POSTGRESQL, PYTHON_VENV, RUBY_PG,
 };
 use crate::running::{self, Failure};
 use crate::test::cargo;
@@ -24,13 +25,16 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     prerequisites::ensure(&[&POSTGRESQL, &OPENSSL, &FAKETIME])?;
     ensure()?;
     let mut tests = cargo();
-    tests.args(["test", "--package", "pgpki", "--test", "drivers"]);
+    tests.args(["test", "--package", "pgpki"]);
+    tests.args(["--test", "drivers", "--test", "connect"]);
     running::run(tests.args(&args.cargo_test_args))
 }
 
 /// Makes the programs that are missing or older than their sources.
 pub(crate) fn ensure() -> Result<(), Failure> {
     prerequisites::ensure(&[&GO, &LIB_PQ, &PGX, &JDK, &JDBC, &NODE, &NPM, &PYTHON_VENV])?;
+    prerequisites::ensure(&[&RUBY_PG, &ACTIVE_RECORD, &PHP, &PHP_PDO, &DBD_PG])?;
+    prerequisites::ensure(&[&PGBOUNCER, &PATRONI, &COMPOSE])?;
     for toolbox in Toolbox::ALL {
         let folder = toolbox.folder();
         fs::create_dir_all(&folder).map_err(|error| cannot("make", &folder, &error))?;

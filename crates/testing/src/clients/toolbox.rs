@@ -19,12 +19,14 @@ pub enum Toolbox {
     Go,
     /// `Connect.class`, and [`Toolbox::JDBC`].
     Java,
-    /// `connect.js`, with its modules.
+    /// `connect.js`, and `node_modules` with every driver.
     Node,
-    /// `connect_*.py`, and a virtual environment with their modules in `venv`.
+    /// `connect_*.py`, and a virtual environment with every driver in `venv`.
     Python,
     /// [`Toolbox::RUST_CLIENT`], which cargo builds.
     Rust,
+    /// A package for Rust that a test writes, and its drivers, which are built in `target`.
+    RustSnippets,
 }
 
 macro_rules! sources {
@@ -35,7 +37,14 @@ macro_rules! sources {
 
 impl Toolbox {
     /// Every language.
-    pub const ALL: [Self; 5] = [Self::Go, Self::Java, Self::Node, Self::Python, Self::Rust];
+    pub const ALL: [Self; 6] = [
+        Self::Go,
+        Self::Java,
+        Self::Node,
+        Self::Python,
+        Self::Rust,
+        Self::RustSnippets,
+    ];
 
     /// pgJDBC, as it is called in Java's folder.
     pub const JDBC: &str = "postgresql.jar";
@@ -63,6 +72,12 @@ impl Toolbox {
                 "python/connect_pg8000.py",
             ],
             Self::Rust => sources!["rustls/Cargo.toml", "rustls/src/main.rs"],
+            Self::RustSnippets => sources![
+                "snippets/Cargo.toml",
+                "snippets/Cargo.lock",
+                "snippets/src/main.rs",
+                "snippets/src/cases.rs",
+            ],
         }
     }
 
@@ -74,6 +89,7 @@ impl Toolbox {
             Self::Node => "node",
             Self::Python => "python",
             Self::Rust => "rustls",
+            Self::RustSnippets => "snippets",
         };
         target_directory().join(IN_TARGET).join(language)
     }
