@@ -1,12 +1,14 @@
 //! What a credential consists of: the files of one place, complete before any of them is written.
 
 use pgpki_core::issue::{Ca, Issued};
+use pgpki_core::key::PrivateKey;
 use pgpki_core::profile::Profile;
 use pgpki_fs::{NewFile, ReadError};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use crate::deliver::DeliverError;
+use crate::format::{self, FormFile, Format, FormatError, Material};
 use crate::hierarchy::Hierarchy;
 use crate::ledger::{CaId, Place};
 
@@ -15,23 +17,8 @@ const PUBLIC: u32 = 0o644;
 /// PostgreSQL and libpq refuse a key that others could read.
 const SECRET: u32 = 0o600;
 
-/// The server's files, under the names that `current/` in the printed settings leads to.
-const SERVER_FILES: Names = Names {
-    certificate: "server.crt",
-    key: "server.key",
-};
-/// A role's files, under the names that libpq looks for in `~/.postgresql`.
-const CLIENT_FILES: Names = Names {
-    certificate: "postgresql.crt",
-    key: "postgresql.key",
-};
 pub(crate) const ROOT: &str = "root.crt";
 pub(crate) const CRL: &str = "root.crl";
-
-struct Names {
-    certificate: &'static str,
-    key: &'static str,
-}
 
 /// What is the same in every credential of one run: PEM.
 pub(crate) struct Trust {
@@ -62,42 +49,58 @@ pub(crate) fn chain(
         .collect()
 }
 
-/// A certificate that the ledger has, with its key.
+/// A certificate that the ledger has, with its key in every form that it is to have.
 pub(crate) struct Credential {
     pub(crate) issued: Issued,
     /// The leaf and its chain, PEM.
     certificate: String,
-    /// PKCS#8, PEM.
-    key: Zeroizing<String>,
+    /// None where the key is elsewhere.
+    forms: Vec<FormFile>,
 }
 
 impl Credential {
-    pub(crate) fn new(issued: Issued, key: Zeroizing<String>, chain: &str) -> Self {
+    /// A credential without a key.
+    pub(crate) fn new(issued: Issued, chain: &str) -> Self {
         let leaf = pgpki_core::pem("CERTIFICATE", &issued.der);
         Self {
             certificate: leaf + chain,
-            key,
+            forms: Vec::new(),
             issued,
         }
     }
 
+    /// The same with its key, in some formats.
+    pub(crate) fn with_key(
+        mut self,
+        key: &PrivateKey,
+        formats: &[Format],
+        trust: &Trust,
+        passphrase: Option<&str>,
+    ) -> Result<Self, FormatError> {
+        let material = Material {
+            name: &self.issued.common_name,
+            stem: stem(self.issued.profile),
+            key,
+            certificate: &self.certificate,
+            roots: &trust.roots,
+            passphrase,
+        };
+        self.forms = format::all(formats, &material)?;
+        Ok(self)
+    }
+
     /// The files of this credential.
     pub(crate) fn files<'a>(&'a self, trust: &'a Trust) -> Vec<NewFile<'a>> {
-        files(
-            self.issued.profile,
-            &self.certificate,
-            self.key.as_bytes(),
-            trust,
-        )
+        files(self.issued.profile, &self.certificate, &self.forms, trust)
     }
 }
 
-/// The certificate and key that a place keeps, with the chain that goes with them now.
+/// The certificate and key that a server's place keeps, with the chain that goes with them now.
 pub(crate) struct Kept {
     profile: Profile,
     /// The leaf and its chain, PEM.
     certificate: String,
-    key: Zeroizing<Vec<u8>>,
+    key: FormFile,
 }
 
 impl Kept {
@@ -111,24 +114,27 @@ impl Kept {
         read: impl Fn(&str, bool) -> Result<Option<Vec<u8>>, ReadError>,
     ) -> Result<Self, DeliverError> {
         let profile = place.holder.profile();
-        let names = names(profile);
         let missing = |name| DeliverError::FileMissing {
             path: place.path.join(name),
         };
-        let pem = read(names.certificate, false)?;
+        let name = certificate_file(profile);
+        let pem = read(name, false)?;
         let leaf = pem.and_then(|pem| pgpki_core::first_certificate(&pem));
-        let leaf = leaf.ok_or_else(|| missing(names.certificate))?;
-        let key = read(names.key, true)?.map(Zeroizing::new);
+        let leaf = leaf.ok_or_else(|| missing(name))?;
+        let name = key_file(profile);
+        let bytes = read(name, true)?.map(Zeroizing::new);
+        let bytes = bytes.ok_or_else(|| missing(name))?;
         Ok(Self {
             profile,
             certificate: pgpki_core::pem("CERTIFICATE", &leaf) + chain,
-            key: key.ok_or_else(|| missing(names.key))?,
+            key: FormFile { name, bytes },
         })
     }
 
     /// The files of this credential.
     pub(crate) fn files<'a>(&'a self, trust: &'a Trust) -> Vec<NewFile<'a>> {
-        files(self.profile, &self.certificate, &self.key, trust)
+        let key = std::slice::from_ref(&self.key);
+        files(self.profile, &self.certificate, key, trust)
     }
 }
 
@@ -137,43 +143,64 @@ impl Kept {
 fn files<'a>(
     profile: Profile,
     certificate: &'a str,
-    key: &'a [u8],
+    forms: &'a [FormFile],
     trust: &'a Trust,
 ) -> Vec<NewFile<'a>> {
-    let names = names(profile);
     let file = |name, mode, bytes: &'a [u8]| NewFile { name, mode, bytes };
-    let mut files = vec![
-        file(names.certificate, PUBLIC, certificate.as_bytes()),
-        file(names.key, SECRET, key),
-        file(ROOT, PUBLIC, trust.roots.as_bytes()),
-    ];
+    let mut files = vec![file(
+        certificate_file(profile),
+        PUBLIC,
+        certificate.as_bytes(),
+    )];
+    files.extend(
+        forms
+            .iter()
+            .map(|form| file(form.name, SECRET, &form.bytes)),
+    );
+    files.push(file(ROOT, PUBLIC, trust.roots.as_bytes()));
     if profile == Profile::Server {
         files.push(file(CRL, PUBLIC, trust.crls.as_bytes()));
     }
     files
 }
 
-fn names(profile: Profile) -> &'static Names {
+/// How the names of a credential's files begin.
+fn stem(profile: Profile) -> &'static str {
     match profile {
-        Profile::Client => &CLIENT_FILES,
-        _ => &SERVER_FILES,
+        Profile::Client => format::CLIENT,
+        _ => format::SERVER,
     }
 }
 
 /// The name of the file that holds a credential's certificate and chain.
 pub(crate) fn certificate_file(profile: Profile) -> &'static str {
-    names(profile).certificate
+    match profile {
+        Profile::Client => "postgresql.crt",
+        _ => "server.crt",
+    }
 }
 
-/// The name of the file that holds a credential's key.
+/// The name of the file that holds a credential's key as PostgreSQL and libpq read it.
 pub(crate) fn key_file(profile: Profile) -> &'static str {
-    names(profile).key
+    match profile {
+        Profile::Client => "postgresql.key",
+        _ => "server.key",
+    }
 }
 
-/// Every name that a credential of this profile has, and nothing else.
+/// Every name that a credential of this profile has: a server's are all there, a client's those of its formats.
 pub(crate) fn file_names(profile: Profile) -> &'static [&'static str] {
     match profile {
-        Profile::Client => &["postgresql.crt", "postgresql.key", ROOT],
+        Profile::Client => &[
+            "postgresql.crt",
+            "postgresql.key",
+            "postgresql.pk8",
+            "postgresql.p12",
+            "postgresql.pem",
+            "postgresql-secret.yaml",
+            "postgresql-compose.yaml",
+            ROOT,
+        ],
         _ => &["server.crt", "server.key", ROOT, CRL],
     }
 }

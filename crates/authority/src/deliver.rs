@@ -14,7 +14,8 @@ use pgpki_fs::{
 use time::OffsetDateTime;
 
 use crate::authority::{Authority, AuthorityError};
-use crate::credential::{Credential, Kept, Signer, chain};
+use crate::credential::{Credential, Kept, Signer, Trust, chain};
+use crate::format::FormatError;
 use crate::ledger::{KnownPlace, LedgerError, Place, PlaceKind};
 use crate::rotation::MAX_FILE;
 use crate::servers::{Servers, TakenUp, put_back};
@@ -113,6 +114,14 @@ pub enum DeliverError {
         /// The file.
         path: PathBuf,
     },
+    /// The credential cannot be written in a format.
+    #[error("{}: {source}", path.display())]
+    Format {
+        /// The folder.
+        path: PathBuf,
+        /// Why not.
+        source: FormatError,
+    },
     /// A path that the ledger, which holds text, cannot name.
     #[error("{} is not valid UTF-8, and the ledger keeps paths as text", path.display())]
     PathNotText {
@@ -126,7 +135,7 @@ impl DeliverError {
     pub fn hint(&self) -> Option<String> {
         let elsewhere = || Some("Move it away, or choose another directory".to_owned());
         match self {
-            Self::Authority(_) | Self::PathNotText { .. } => None,
+            Self::Authority(_) | Self::Format { .. } | Self::PathNotText { .. } => None,
             Self::FileMissing { .. } => {
                 Some("Have it issued again: pgpki rotate --force".to_owned())
             }
@@ -293,7 +302,14 @@ impl Authority {
         let profile = place.holder.profile();
         let signer = self.signer(profile, now)?;
         let trust = self.trust(profile, now)?;
-        let credential = make(place, &signer, self.settings(), now)?;
+        let terms = Terms {
+            signer: &signer,
+            trust: &trust,
+            settings: self.settings(),
+            passphrases: &NoPassphrases,
+            now,
+        };
+        let credential = terms.make(place)?;
         let issued = &credential.issued;
         self.ledger.record(signer.id, &[(issued, place)])?;
         let staged = installation
@@ -360,20 +376,49 @@ fn settle(
     })
 }
 
-/// A key and a certificate for `place`. Nobody has seen them yet.
-pub(crate) fn make(
-    place: &Place,
-    signer: &Signer,
-    settings: &Settings,
-    now: OffsetDateTime,
-) -> Result<Credential, AuthorityError> {
-    let key = PrivateKey::generate(place.algorithm)?;
-    let days: Days = place.days.unwrap_or(settings.leaf);
-    let organization = &settings.organization;
-    let issued = signer
-        .ca
-        .issue_leaf(&place.holder, &key, organization, now, days)?;
-    Ok(Credential::new(issued, key.to_pem()?, &signer.chain))
+/// Whoever knows what containers are to be encrypted with.
+pub trait Passphrases: Sync {
+    /// For the container in this place.
+    fn of(&self, place: &Place) -> Option<&str>;
+}
+
+/// Nobody does, as in a rotation.
+#[derive(Clone, Copy, Debug)]
+pub struct NoPassphrases;
+
+impl Passphrases for NoPassphrases {
+    fn of(&self, _: &Place) -> Option<&str> {
+        None
+    }
+}
+
+/// What is the same for every credential that is made at one moment.
+pub(crate) struct Terms<'a> {
+    pub(crate) signer: &'a Signer,
+    pub(crate) trust: &'a Trust,
+    pub(crate) settings: &'a Settings,
+    pub(crate) passphrases: &'a dyn Passphrases,
+    pub(crate) now: OffsetDateTime,
+}
+
+impl Terms<'_> {
+    /// A key and a certificate for `place`, in the formats that it has. Nobody has seen them yet.
+    pub(crate) fn make(&self, place: &Place) -> Result<Credential, DeliverError> {
+        let failed = |error| DeliverError::Authority(error);
+        let key = PrivateKey::generate(place.algorithm).map_err(|error| failed(error.into()))?;
+        let days: Days = place.days.unwrap_or(self.settings.leaf);
+        let organization = &self.settings.organization;
+        let ca = &self.signer.ca;
+        let issued = ca.issue_leaf(&place.holder, &(&key).into(), organization, self.now, days);
+        let issued = issued.map_err(|error| failed(error.into()))?;
+        let credential = Credential::new(issued, &self.signer.chain);
+        let made =
+            credential.with_key(&key, &place.formats, self.trust, self.passphrases.of(place));
+        made.map_err(|source| DeliverError::Format {
+            path: place.path.clone(),
+            source,
+        })
+    }
 }
 
 pub(crate) fn check_text(path: &Path) -> Result<(), DeliverError> {

@@ -14,7 +14,9 @@ use time::OffsetDateTime;
 
 use crate::authority::Authority;
 use crate::credential::{Credential, Signer, Trust, file_names};
-use crate::deliver::{DeliverError, KEPT_GENERATIONS, check_holder, check_text, make, texts};
+use crate::deliver::{
+    DeliverError, KEPT_GENERATIONS, Passphrases, Terms, check_holder, check_text, texts,
+};
 use crate::ledger::{KnownPlace, Place};
 
 /// How many credentials are made, recorded and synced together. One transaction and one sync of
@@ -50,7 +52,8 @@ pub enum OnFailure {
 
 impl Authority {
     /// Issues a credential to each of `places`, which are folders on `shelf` and all for servers or all for clients, on
-    /// every core, and tells `progress` how many have been made. A folder whose delivery fails is left as it was.
+    /// every core, and tells `progress` how many have been made. `passphrases` is for the formats that need one. A folder
+    /// whose delivery fails is left as it was.
     ///
     /// # Errors
     /// Nothing was delivered. What fails after a first batch has been delivered is in the result.
@@ -59,6 +62,7 @@ impl Authority {
         places: &[Place],
         shelf: &Shelf,
         on_failure: OnFailure,
+        passphrases: &dyn Passphrases,
         now: OffsetDateTime,
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<HandOver, DeliverError> {
@@ -74,6 +78,7 @@ impl Authority {
             trust: &trust,
             shelf,
             on_failure,
+            passphrases,
             now,
             progress,
         };
@@ -95,9 +100,15 @@ impl Authority {
         run: &Run<'_>,
         result: &mut HandOver,
     ) -> Result<(), DeliverError> {
-        let settings = self.settings();
+        let terms = Terms {
+            signer: run.signer,
+            trust: run.trust,
+            settings: self.settings(),
+            passphrases: run.passphrases,
+            now: run.now,
+        };
         let credentials = on_every_core(batch, |target| {
-            let credential = make(target.place, run.signer, settings, run.now)?;
+            let credential = terms.make(target.place)?;
             (run.progress)(1);
             Ok::<_, DeliverError>(credential)
         })?;
@@ -117,10 +128,14 @@ impl Authority {
             let _ = self.ledger.take_back(&all);
         })?;
         for ((credential, target), synced) in work.into_iter().zip(synced) {
-            match run
-                .shelf
-                .publish(synced, &target.name, target.known.is_some())
-            {
+            let published = match &target.known {
+                Some(_) => {
+                    let made = file_names(target.place.holder.profile());
+                    run.shelf.publish_over(synced, &target.name, made)
+                }
+                None => run.shelf.publish(synced, &target.name, false),
+            };
+            match published {
                 Ok(left) => {
                     result.left.extend(texts(left));
                     let issued = credential.issued.clone();
@@ -210,6 +225,7 @@ struct Run<'a> {
     trust: &'a Trust,
     shelf: &'a Shelf,
     on_failure: OnFailure,
+    passphrases: &'a dyn Passphrases,
     now: OffsetDateTime,
     progress: &'a (dyn Fn(usize) + Sync),
 }

@@ -1,5 +1,8 @@
 //! `pgpki issue-client`: a credential for each role, as a folder ready for `~/.postgresql`.
 
+mod parcels;
+mod sealed;
+
 use std::collections::HashSet;
 use std::io::{self, Write};
 use std::path::Path;
@@ -12,6 +15,8 @@ use pgpki_core::name::Role;
 use pgpki_fs::{Owner, Shelf};
 use time::OffsetDateTime;
 
+use self::parcels::Sent;
+use self::sealed::Sealed;
 use super::server;
 use crate::Clock;
 use crate::args::IssueClient;
@@ -25,7 +30,9 @@ const LISTED: usize = 50;
 
 pub(crate) fn run(args: &IssueClient, clock: Clock) -> Result<Exit, Failure> {
     let roles = roles(args)?;
-    let mut authority = args.home.open_alone()?;
+    let formats = args.formats.chosen();
+    let sealed = Sealed::new(&args.formats, &roles)?;
+    let mut authority = args.home.open_to_sign(&args.token)?;
     let now = clock();
     let out = pgpki_fs::canonical(&args.out)?;
     let algorithm = args.key_algorithm.unwrap_or(authority.settings().algorithm);
@@ -37,13 +44,20 @@ pub(crate) fn run(args: &IssueClient, clock: Clock) -> Result<Exit, Failure> {
             holder: Holder::Client(role.clone()),
             algorithm,
             days: args.days,
+            formats: formats.clone(),
             owner: Owner::caller(),
         })
         .collect();
     let others = still_valid(&authority, &roles, now)?;
+    if !args.encrypt_to.is_empty() {
+        let recipients = parcels::recipients(&args.encrypt_to)?;
+        let sent = parcels::send(&mut authority, &places, &recipients, &sealed, now);
+        return report_sent(sent?, &others);
+    }
+    sealed.show()?;
     let (shelf, created) = Shelf::prepare(&out)?;
     let progress = Progress::new(Some(places.len()));
-    let done = authority.hand_over(&places, &shelf, OnFailure::Stop, now, &|made| {
+    let done = authority.hand_over(&places, &shelf, OnFailure::Stop, &sealed, now, &|made| {
         progress.add(made)
     });
     drop(progress);
@@ -119,15 +133,55 @@ fn report(
         )?;
     } else {
         for (place, issued) in &done.done {
-            let until = show::date(issued.validity.not_after);
-            let role = show::holder(&place.holder);
-            let path = printable(&place.path.to_string_lossy());
-            writeln!(out, "{STRONG}{role}{STRONG:#}  until {until}  {path}")?;
+            line(place, issued, out)?;
         }
     }
     if let Some(note) = issued.first().and_then(|issued| server::cut_note(issued)) {
         writeln!(out, "  {note}")?;
     }
+    already(others, out)?;
+    for left in &done.left {
+        writeln!(out, "  left as it is: {}", printable(left))?;
+    }
+    if !done.done.is_empty() {
+        let dir = printable(&out_dir.to_string_lossy());
+        writeln!(
+            out,
+            "\n{FAINT}Each folder in {dir} becomes ~/.postgresql of its user, who connects with\n\
+             psql \"host=HOST dbname=DB user=ROLE sslmode=verify-full\"{FAINT:#}"
+        )?;
+    }
+    Ok(())
+}
+
+fn report_sent(sent: Sent, others: &[(Role, OffsetDateTime)]) -> Result<Exit, Failure> {
+    let mut out = anstream::stdout().lock();
+    for (place, issued) in &sent.done {
+        line(place, issued, &mut out)?;
+    }
+    already(others, &mut out)?;
+    writeln!(
+        out,
+        "\n{FAINT}The recipient opens it with age -d -i KEY FILE | tar x. No rotation renews it.{FAINT:#}"
+    )?;
+    match sent.failed {
+        Some(failure) => Err(Failure {
+            exit: Exit::Findings,
+            ..failure
+        }),
+        None => Ok(Exit::Done),
+    }
+}
+
+fn line(place: &Place, issued: &Issued, out: &mut impl Write) -> io::Result<()> {
+    let until = show::date(issued.validity.not_after);
+    let role = show::holder(&place.holder);
+    let path = printable(&place.path.to_string_lossy());
+    writeln!(out, "{STRONG}{role}{STRONG:#}  until {until}  {path}")
+}
+
+/// Who had a certificate before, which goes on counting.
+fn already(others: &[(Role, OffsetDateTime)], out: &mut impl Write) -> io::Result<()> {
     for (role, end) in others.iter().take(LISTED) {
         let (role, end) = (printable(role.as_str()), show::date(*end));
         writeln!(
@@ -140,17 +194,6 @@ fn report(
         writeln!(
             out,
             "  and {more} more roles already had one that stays valid"
-        )?;
-    }
-    for left in &done.left {
-        writeln!(out, "  left as it is: {}", printable(left))?;
-    }
-    if !done.done.is_empty() {
-        let dir = printable(&out_dir.to_string_lossy());
-        writeln!(
-            out,
-            "\n{FAINT}Each folder in {dir} becomes ~/.postgresql of its user, who connects with\n\
-             psql \"host=HOST dbname=DB user=ROLE sslmode=verify-full\"{FAINT:#}"
         )?;
     }
     Ok(())
