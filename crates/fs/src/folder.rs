@@ -1,8 +1,9 @@
 //! Plain folders, one for each client: `hand-over/alice/postgresql.crt` and so on. A folder can be
 //! copied as it is, so there is no link in it. The folders stand on a shelf, which may be anybody's.
 //!
-//! What must not be seen is in `.pgpki` on the shelf, 0700 and the caller's: `new-<random>` is being
-//! staged, `alice/g0001` is what stood in alice's folder before.
+//! `.pgpki.new-<random>` is being staged: on the shelf itself, or in `.pgpki` where somebody else may
+//! write to the shelf. `.pgpki` is 0700 and the caller's; `alice/g0001` in it is what stood in alice's
+//! folder before.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -23,7 +24,7 @@ use crate::walk;
 use crate::{Created, Kind, NewFile, Owner, Pruned, ReadError, Staged, Swept, Synced, WalkError};
 
 const RESERVED: &str = ".pgpki";
-const NEW_FILES: &str = "new-";
+const NEW_FILES: &str = ".pgpki.new-";
 
 /// What went wrong with a shelf or a folder on it.
 #[derive(Debug, thiserror::Error)]
@@ -121,7 +122,7 @@ pub enum FolderState {
 /// change it.
 #[derive(Debug)]
 pub struct Shelf {
-    dir: Arc<Dir>,
+    place: Arc<Place>,
     /// `.pgpki`, once it was needed. It is removed with the last that uses it, if it is empty.
     reserved: Mutex<Option<Arc<Place>>>,
     /// Whether a folder was replaced since the last settling.
@@ -149,16 +150,23 @@ impl Shelf {
 
     fn new(dir: Dir) -> Self {
         Self {
-            dir: Arc::new(dir),
+            place: Arc::new(Place {
+                dir,
+                remove_from: None,
+            }),
             reserved: Mutex::new(None),
             has_replaced: AtomicBool::new(false),
         }
     }
 
+    fn dir(&self) -> &Dir {
+        &self.place.dir
+    }
+
     /// The path it was opened by.
     #[must_use]
     pub fn path(&self) -> &Path {
-        self.dir.path()
+        self.dir().path()
     }
 
     /// What stands where a folder is to be.
@@ -167,7 +175,7 @@ impl Shelf {
     /// The name can be no folder's, or a system call failed.
     pub fn folder_state(&self, name: &OsStr) -> Result<FolderState, ShelfError> {
         check_name(name)?;
-        Ok(match self.dir.look(name)? {
+        Ok(match self.dir().look(name)? {
             None => FolderState::Missing,
             Some(Entry {
                 kind: Kind::Directory,
@@ -184,7 +192,7 @@ impl Shelf {
     /// The name can be no folder's, there is none, or a system call failed.
     pub fn folder_is_empty(&self, name: &OsStr) -> Result<bool, ShelfError> {
         check_name(name)?;
-        match self.dir.open_dir(name)? {
+        match self.dir().open_dir(name)? {
             Some(folder) => Ok(folder.is_empty()?),
             None => Err(WalkError::Missing {
                 path: self.path().join(name),
@@ -198,7 +206,12 @@ impl Shelf {
     /// # Errors
     /// A system call failed, or `.pgpki` is somebody else's. Whatever was made is removed again.
     pub fn stage(&self, files: &[NewFile<'_>], owner: Owner) -> Result<Staged, ShelfError> {
-        Ok(stage(&self.make_reserved()?, NEW_FILES, files, owner)?)
+        // A directory that somebody else may move is not safe from being swept in another's place.
+        let place = match self.dir().is_callers_alone()? {
+            true => Arc::clone(&self.place),
+            false => self.make_reserved()?,
+        };
+        Ok(stage(&place, NEW_FILES, files, owner)?)
     }
 
     /// Gives the staged files the folder's name, in one step. An empty directory is replaced, a
@@ -216,19 +229,42 @@ impl Shelf {
         name: &OsStr,
         replace: bool,
     ) -> Result<Vec<IoError>, ShelfError> {
+        self.put(synced, name, replace.then_some(&[]))
+    }
+
+    /// [`Shelf::publish`] over a folder which pgpki may have made with other files: those with a name in `made` do not
+    /// move over either.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn publish_over(
+        &self,
+        synced: Synced,
+        name: &OsStr,
+        made: &[&str],
+    ) -> Result<Vec<IoError>, ShelfError> {
+        self.put(synced, name, Some(made))
+    }
+
+    fn put(
+        &self,
+        synced: Synced,
+        name: &OsStr,
+        replace: Option<&[&str]>,
+    ) -> Result<Vec<IoError>, ShelfError> {
         check_name(name)?;
         let staging = synced.staging();
         let path = || self.path().join(name);
-        match staging.place.dir.rename(&staging.name, &self.dir, name) {
+        match staging.place.dir.rename(&staging.name, self.dir(), name) {
             Ok(()) => {
                 synced.published();
                 Ok(Vec::new())
             }
             Err(error) => match error.errno() {
-                Some(Errno::ENOTEMPTY | Errno::EEXIST) if replace => self.replace(synced, name),
-                Some(Errno::ENOTEMPTY | Errno::EEXIST) => {
-                    Err(ShelfError::Occupied { path: path() })
-                }
+                Some(Errno::ENOTEMPTY | Errno::EEXIST) => match replace {
+                    Some(made) => self.replace(synced, name, made),
+                    None => Err(ShelfError::Occupied { path: path() }),
+                },
                 Some(Errno::ENOTDIR) => Err(self.in_the_way(name, error)),
                 _ => Err(error.into()),
             },
@@ -242,10 +278,10 @@ impl Shelf {
     pub fn settle(&self) -> Result<(), ShelfError> {
         if self.has_replaced.swap(false, Ordering::Relaxed) {
             // Every folder replaced has changed a directory of its own in `.pgpki` as well.
-            return Ok(self.dir.sync_filesystem()?);
+            return Ok(self.dir().sync_filesystem()?);
         }
-        // The name that a folder had in `.pgpki` may come back in a crash: then it is swept.
-        Ok(self.dir.sync()?)
+        // The name that a folder was staged under may come back in a crash: then it is swept.
+        Ok(self.dir().sync()?)
     }
 
     /// Reads a file of a folder, at most `limit` bytes; nothing if there is no such folder or file.
@@ -259,7 +295,7 @@ impl Shelf {
                 name: name.to_string_lossy().into(),
             });
         }
-        let Some(folder) = self.dir.open_dir(name)? else {
+        let Some(folder) = self.dir().open_dir(name)? else {
             return Ok(None);
         };
         let owner = folder.entry()?.owner;
@@ -317,7 +353,7 @@ impl Shelf {
         let Some(former) = reserved.dir.open_dir(name)? else {
             return Ok(Vec::new());
         };
-        let Some(live) = self.dir.open_dir(name)? else {
+        let Some(live) = self.dir().open_dir(name)? else {
             return Ok(Vec::new());
         };
         let mut numbers = generation_numbers(&former)?;
@@ -340,23 +376,24 @@ impl Shelf {
     /// # Errors
     /// A system call failed.
     pub fn is_callers_alone(&self) -> Result<bool, ShelfError> {
-        const OTHERS_MAY_WRITE: u32 = 0o022;
-        let seen = self.dir.entry()?;
-        Ok(seen.owner.uid == Owner::caller().uid && seen.mode & OTHERS_MAY_WRITE == 0)
+        Ok(self.dir().is_callers_alone()?)
     }
 
-    /// Removes what killed runs left in `.pgpki`. Writes nothing when there is nothing. No other
-    /// run may be active.
+    /// Removes what killed runs left. Writes nothing when there is nothing. No other run may be active.
     ///
     /// # Errors
-    /// `.pgpki` is somebody else's, or cannot be listed.
+    /// `.pgpki` is somebody else's, or a directory cannot be listed.
     pub fn sweep(&self) -> Result<Swept, ShelfError> {
-        match self.open_reserved()? {
-            Some(reserved) => Ok(removal::sweep(&reserved.dir, |name| {
-                is_fresh(name, NEW_FILES)
-            })?),
-            None => Ok(Swept::default()),
+        let is_leftover = |name: &OsStr| is_fresh(name, NEW_FILES);
+        let mut swept = Swept::default();
+        // Where somebody else may write, whatever has such a name is not ours.
+        if self.dir().is_callers_alone()? {
+            swept = removal::sweep(self.dir(), is_leftover)?;
         }
+        if let Some(reserved) = self.open_reserved()? {
+            swept.extend(removal::sweep(&reserved.dir, is_leftover)?);
+        }
+        Ok(swept)
     }
 }
 
@@ -377,7 +414,7 @@ impl Shelf {
         }
         let dir = match self.find_reserved()? {
             Some(dir) => dir,
-            None => self.dir.make_dir(RESERVED, 0o700)?.0,
+            None => self.dir().make_dir(RESERVED, 0o700)?.0,
         };
         let place = self.share(dir);
         *reserved = Some(Arc::clone(&place));
@@ -387,7 +424,7 @@ impl Shelf {
     fn share(&self, dir: Dir) -> Arc<Place> {
         Arc::new(Place {
             dir,
-            remove_from: Some((Arc::clone(&self.dir), RESERVED)),
+            remove_from: Some((Arc::clone(&self.place), RESERVED)),
         })
     }
 
@@ -398,12 +435,12 @@ impl Shelf {
             owner: seen.owner,
             mode: seen.mode,
         };
-        let dir = match self.dir.open_dir(RESERVED) {
+        let dir = match self.dir().open_dir(RESERVED) {
             Ok(Some(dir)) => dir,
             Ok(None) => return Ok(None),
             Err(error) => {
                 return Err(self
-                    .dir
+                    .dir()
                     .look(RESERVED)?
                     .map_or(error.into(), |seen| taken(&seen)));
             }
@@ -421,19 +458,26 @@ impl Shelf {
     /// Puts the new folder where the former one is to be kept, then swaps the two: so there is no
     /// instant at which the former one has a name that the next run would sweep. A run killed
     /// between the two leaves a complete set that was never live among the former ones.
-    fn replace(&self, synced: Synced, name: &OsStr) -> Result<Vec<IoError>, ShelfError> {
+    fn replace(
+        &self,
+        synced: Synced,
+        name: &OsStr,
+        made: &[&str],
+    ) -> Result<Vec<IoError>, ShelfError> {
         let staging = synced.staging();
-        let former = match staging.place.dir.open_dir(name)? {
+        let reserved = self.make_reserved()?;
+        let former = match reserved.dir.open_dir(name)? {
             Some(former) => former,
-            None => staging.place.dir.make_dir(name, 0o700)?.0,
+            None => reserved.dir.make_dir(name, 0o700)?.0,
         };
         let swapped = self.swap(staging, &former, name);
         let slot = swapped.inspect_err(|_| {
             // Fails when something is in it, as it should.
-            let _ = staging.place.dir.remove_dir(name);
+            let _ = reserved.dir.remove_dir(name);
         })?;
         self.has_replaced.store(true, Ordering::Relaxed);
-        let left = self.move_over(staging, &former, &slot, name);
+        let made: Vec<&str> = staging.file_names().chain(made.iter().copied()).collect();
+        let left = self.move_over(&made, &former, &slot, name);
         synced.published();
         Ok(left)
     }
@@ -453,7 +497,7 @@ impl Shelf {
 
     fn exchange_folders(&self, former: &Dir, slot: &str, name: &OsStr) -> Result<(), ShelfError> {
         former
-            .exchange(slot, &self.dir, name)
+            .exchange(slot, self.dir(), name)
             .map_err(|error| match error.errno() {
                 Some(Errno::EINVAL) => ShelfError::NoExchange {
                     path: self.path().join(name),
@@ -469,23 +513,23 @@ impl Shelf {
             Ok(_) => return Ok(()),
             Err(error) => error.into(),
         };
-        former.exchange(slot, &self.dir, name)?;
+        former.exchange(slot, self.dir(), name)?;
         Err(error)
     }
 
     /// Moves what pgpki did not make from the former folder to the new one. Returns what stays
     /// behind: the new folder is published, so nothing here can fail it any more.
-    fn move_over(&self, staging: &Staging, former: &Dir, slot: &str, name: &OsStr) -> Vec<IoError> {
+    fn move_over(&self, made: &[&str], former: &Dir, slot: &str, name: &OsStr) -> Vec<IoError> {
         let moved = open_former(former, slot).and_then(|old| {
-            let own = own_files(&old, |name| staging.file_names().any(|made| name == made))?;
+            let own = own_files(&old, |name| made.iter().any(|made| name == *made))?;
             if own.is_empty() {
                 return Ok(Vec::new());
             }
             // On a filesystem that does not keep the order, a crash must not undo the swap and
             // keep the move.
             former.sync()?;
-            self.dir.sync()?;
-            let Some(new) = self.dir.open_dir(name)? else {
+            self.dir().sync()?;
+            let Some(new) = self.dir().open_dir(name)? else {
                 return Err(IoError::new("open", &self.path().join(name), Errno::ENOENT));
             };
             Ok(own
@@ -497,7 +541,7 @@ impl Shelf {
     }
 
     fn in_the_way(&self, name: &OsStr, error: IoError) -> ShelfError {
-        match self.dir.kind_of(name) {
+        match self.dir().kind_of(name) {
             Some(kind) if kind != Kind::Directory => ShelfError::InTheWay {
                 path: self.path().join(name),
                 kind,
@@ -562,7 +606,7 @@ mod tests {
             .sync()
             .unwrap();
         symlink("/etc", path.join("alice")).unwrap();
-        let refused = shelf.replace(synced, "alice".as_ref());
+        let refused = shelf.replace(synced, "alice".as_ref(), &[]);
         assert!(matches!(
             refused,
             Err(ShelfError::InTheWay {

@@ -27,6 +27,13 @@ pub struct Swept {
     pub left: Vec<IoError>,
 }
 
+impl Swept {
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.removed += other.removed;
+        self.left.extend(other.left);
+    }
+}
+
 /// Which files of a directory go with it.
 #[derive(Clone, Copy)]
 pub(crate) enum Contents<'a> {

@@ -106,14 +106,14 @@ impl Synced {
 pub(crate) struct Place {
     pub(crate) dir: Dir,
     /// The directory around it and its name there, if it is to go when the last user is done.
-    pub(crate) remove_from: Option<(Arc<Dir>, &'static str)>,
+    pub(crate) remove_from: Option<(Arc<Place>, &'static str)>,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         if let Some((parent, name)) = &self.remove_from {
             // Fails when something is in it, as it should.
-            let _ = parent.remove_dir(name);
+            let _ = parent.dir.remove_dir(name);
         }
     }
 }

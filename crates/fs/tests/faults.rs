@@ -47,6 +47,7 @@ fn main() {
     let scenarios = [
         an_installation_is_old_or_new(),
         a_folder_is_old_or_new_and_a_users_file_is_never_lost(),
+        a_folder_where_others_may_write_is_old_or_new_as_well(),
         a_home_is_there_whole_or_not_at_all(),
         a_setting_is_old_or_new(),
     ];
@@ -274,17 +275,24 @@ fn a_folder_is_old_or_new_and_a_users_file_is_never_lost() -> Scenario {
             whole_set(&place.join("alice"))
         },
         clean: |place| {
-            let Ok(entries) = fs::read_dir(place.join(".pgpki")) else {
-                return;
-            };
-            for entry in entries {
-                assert_eq!(
-                    entry.unwrap().file_name(),
-                    "alice",
-                    "a staging directory stayed"
-                );
+            for above in [place.to_owned(), place.join(".pgpki")] {
+                for entry in fs::read_dir(above).into_iter().flatten() {
+                    let name = entry.unwrap().file_name();
+                    assert!(name == "alice" || name == ".pgpki", "{name:?} stayed");
+                }
             }
         },
+    }
+}
+
+fn a_folder_where_others_may_write_is_old_or_new_as_well() -> Scenario {
+    Scenario {
+        name: "a_folder_where_others_may_write_is_old_or_new_as_well",
+        prepare: |place| {
+            fs::set_permissions(place, fs::Permissions::from_mode(0o777)).unwrap();
+            (a_folder_is_old_or_new_and_a_users_file_is_never_lost().prepare)(place);
+        },
+        ..a_folder_is_old_or_new_and_a_users_file_is_never_lost()
     }
 }
 

@@ -13,6 +13,9 @@ use crate::scene::{HOSTILE, Scene, fifo, is_root, names, seen, set, snapshot};
 
 const FILES: [&str; 2] = ["server.key", "server.crt"];
 
+/// A name that a folder had on its way.
+const LEFTOVER: &str = ".pgpki.new-0123456789abcdef";
+
 fn publish(
     shelf: &Shelf,
     name: &str,
@@ -74,7 +77,7 @@ fn a_folder_gets_its_owner() {
     let scene = Scene::new();
     let shelf = new_shelf(&scene);
     let synced = shelf.stage(&set("x"), HOSTILE).unwrap().sync().unwrap();
-    assert_eq!(seen(&scene.path("shelf/.pgpki")), (0o700, Owner::caller()));
+    assert!(is_staged_under(&scene.path("shelf")));
     shelf.publish(synced, "alice".as_ref(), false).unwrap();
     for path in [
         "shelf/alice",
@@ -83,6 +86,41 @@ fn a_folder_gets_its_owner() {
     ] {
         assert_eq!(seen(&scene.path(path)).1, HOSTILE, "{path}");
     }
+}
+
+/// Whether a directory has one in it that is on its way to a name.
+fn is_staged_under(path: &Path) -> bool {
+    let mut names = names(path).into_iter();
+    names.any(|name| name.starts_with(".pgpki.new-"))
+}
+
+#[test]
+fn where_others_may_write_folders_are_staged_out_of_their_reach() {
+    let scene = Scene::new();
+    let path = scene.dir("shelf", 0o777, Owner::caller());
+    let shelf = Shelf::open(&path).unwrap();
+    let synced = shelf
+        .stage(&set("one"), Owner::caller())
+        .unwrap()
+        .sync()
+        .unwrap();
+    assert_eq!(names(&path), [".pgpki"]);
+    assert_eq!(seen(&path.join(".pgpki")), (0o700, Owner::caller()));
+    assert!(is_staged_under(&path.join(".pgpki")));
+    shelf.publish(synced, "alice".as_ref(), false).unwrap();
+    assert_eq!(mark(&scene, "alice"), "one");
+
+    for leftover in ["", ".pgpki"].map(|above| path.join(above).join(LEFTOVER)) {
+        fs::create_dir(&leftover).unwrap();
+        fs::write(leftover.join("server.key"), "half").unwrap();
+    }
+    assert_eq!(shelf.sweep().unwrap().removed, 1);
+    drop(shelf);
+    assert_eq!(
+        names(&path),
+        [LEFTOVER, "alice"],
+        "what somebody else may have put there stays"
+    );
 }
 
 #[test]
@@ -162,7 +200,10 @@ fn whatever_is_no_folder_is_refused_and_kept() {
             FolderState::Other(kind)
         );
     }
-    assert!(names(&at(".pgpki")).is_empty());
+    assert_eq!(
+        names(&scene.path("shelf")),
+        ["dangling", "fifo", "file", "link"]
+    );
     assert_eq!(snapshot(&scene.path("elsewhere")), before);
 }
 
@@ -171,15 +212,7 @@ fn some_names_are_no_folders() {
     let scene = Scene::new();
     let shelf = new_shelf(&scene);
     for name in [
-        "",
-        ".",
-        "..",
-        ".pgpki",
-        "new-0123456789abcdef",
-        "a/b",
-        "/etc",
-        "../x",
-        "a\0b",
+        "", ".", "..", ".pgpki", LEFTOVER, "a/b", "/etc", "../x", "a\0b",
     ] {
         assert!(
             matches!(
@@ -261,12 +294,15 @@ fn leftovers_are_swept_and_nothing_else() {
         "sweeping nothing must write nothing"
     );
 
-    let leftover = scene.path("shelf/.pgpki/new-0123456789abcdef");
-    fs::create_dir(&leftover).unwrap();
-    fs::write(leftover.join("server.key"), "half").unwrap();
-    assert_eq!(shelf.sweep().unwrap().removed, 1);
+    for above in ["shelf", "shelf/.pgpki"] {
+        let leftover = scene.path(above).join(LEFTOVER);
+        fs::create_dir(&leftover).unwrap();
+        fs::write(leftover.join("server.key"), "half").unwrap();
+    }
+    assert_eq!(shelf.sweep().unwrap().removed, 2);
     assert_eq!(snapshot(&scene.path("shelf/alice")).len(), 3);
     assert_eq!(names(&scene.path("shelf/.pgpki")), ["alice"]);
+    assert_eq!(names(&scene.path("shelf")), [".pgpki", "alice"]);
 }
 
 #[test]

@@ -207,6 +207,23 @@ fn a_reserved_directory_that_is_not_ours_is_refused() {
     assert_eq!(seen(&open).0, 0o711);
 }
 
+/// He gives a directory of root's, which stands beside the folders, the name of a leftover.
+#[test]
+fn nothing_of_roots_is_swept_from_a_shelf_of_somebody_elses() {
+    if !is_root() {
+        return;
+    }
+    let scene = Scene::new();
+    let path = scene.dir("home-of-alice", 0o700, HOSTILE);
+    let backup = scene.dir("home-of-alice/backup", 0o700, Owner::caller());
+    fs::write(backup.join("precious"), "root's").unwrap();
+    let posing = path.join(".pgpki.new-0123456789abcdef");
+    fs::rename(&backup, &posing).unwrap();
+    let shelf = Shelf::open(&path).unwrap();
+    assert_eq!(shelf.sweep().unwrap().removed, 0);
+    assert_eq!(names(&posing), ["precious"]);
+}
+
 /// Whatever appears in the directory is swapped for something else, as fast as can be.
 const SPOILER: &str = r"
 import os, random, sys, shutil
