@@ -98,7 +98,7 @@ impl Hierarchy {
     ) -> Option<&KnownCa> {
         let is_revoked = |id: &CaId| {
             let ca = self.ca(*id);
-            ca.is_some_and(|ca| ca.state == CaState::Revoked)
+            ca.is_some_and(|ca| ca.state.is_revoked())
         };
         let oldest = servers.into_iter().filter(|id| !is_revoked(id)).min();
         let is_known = |ca: &&KnownCa| oldest.is_none_or(|oldest| ca.id <= oldest);
@@ -158,7 +158,7 @@ impl Hierarchy {
         if step == Step::Compromised {
             let issuing = |ca: &&mut KnownCa| ca.profile == Profile::Issuing;
             for ca in after.cas.iter_mut().filter(issuing) {
-                ca.state = CaState::Revoked;
+                ca.state = CaState::Revoking;
             }
         }
         let root = match step {

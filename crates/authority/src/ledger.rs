@@ -17,7 +17,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
 
 pub use self::cas::{CaId, CaState, Cross, KnownCa};
 pub(crate) use self::cas::{Crl, NewCrl, Succession};
-pub use self::certificates::{Certificate, Count, Leaf};
+pub use self::certificates::{Certificate, Count, Leaf, LeafHolder};
 pub use self::places::{KnownPlace, Place, PlaceKind, UnknownPlaceKind};
 
 /// The name of the ledger within the home.
@@ -62,7 +62,8 @@ CREATE TABLE certificates (
     handed_over  INTEGER NOT NULL DEFAULT 0,           -- 1: it went to a folder, and from there to who knows where
     der          BLOB    NOT NULL
 ) STRICT;
-CREATE INDEX certificates_by_end ON certificates (not_after, not_before, profile, replaced, revoked);
+CREATE INDEX certificates_by_end ON certificates
+    (not_after, not_before, profile, replaced, revoked, issuer, handed_over);
 CREATE INDEX certificates_by_name ON certificates (common_name, profile, not_after);
 CREATE INDEX servers_by_end ON certificates (not_after) WHERE profile = 'server';
 
@@ -85,6 +86,7 @@ CREATE TABLE places (
     days         INTEGER,                              -- NULL: what the settings say
     uid          INTEGER NOT NULL,
     gid          INTEGER NOT NULL,
+    formats      TEXT    NOT NULL,                     -- such as libpq,jdbc
     serial       BLOB    NOT NULL CHECK (length(serial) = 16)  -- what belongs there
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX places_by_serial ON places (serial);
@@ -150,7 +152,22 @@ impl Ledger {
 
     /// Opens a ledger. Reading it writes nothing.
     pub(crate) fn open(path: &Path) -> Result<Self, LedgerError> {
+        let ledger = Self::open_alone(path)?;
+        ledger
+            .connection
+            .execute_batch("COMMIT")
+            .map_err(ledger.at())?;
+        Ok(ledger)
+    }
+
+    /// [`Ledger::open`] for whoever holds the home's lock: all that is read from here to the first change is one
+    /// transaction, which saves locking the file for each query. Nobody else would change anything meanwhile.
+    pub(crate) fn open_alone(path: &Path) -> Result<Self, LedgerError> {
         let ledger = Self::connect(path)?;
+        ledger
+            .connection
+            .execute_batch("BEGIN")
+            .map_err(ledger.at())?;
         let number = |pragma| {
             ledger
                 .connection
@@ -187,12 +204,6 @@ impl Ledger {
             path: path.to_owned(),
             connection,
         })
-    }
-
-    /// Makes all that is read from here to the first change one transaction, which saves locking the file for each
-    /// query. For whoever holds the home's lock: nobody else would change anything meanwhile.
-    pub(crate) fn read_at_once(&self) -> Result<(), LedgerError> {
-        self.connection.execute_batch("BEGIN").map_err(self.at())
     }
 
     fn at(&self) -> impl Fn(rusqlite::Error) -> LedgerError + '_ {

@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use pgpki_core::crl::{Reason, Revoked};
+use pgpki_core::crl::{Published, Reason, Revoked};
 use pgpki_core::profile::Profile;
 use pgpki_fs::{Installation, Shelf};
 use time::OffsetDateTime;
@@ -16,9 +16,7 @@ use zeroize::Zeroizing;
 use crate::authority::{Authority, AuthorityError};
 use crate::credential::{CRL, certificate_file, key_file};
 use crate::deliver::DeliverError;
-use crate::ledger::{
-    CaId, CaState, KnownCa, KnownPlace, Leaf, LedgerError, Place, PlaceKind, Succession,
-};
+use crate::ledger::{CaId, KnownCa, KnownPlace, Leaf, LedgerError, Place, PlaceKind, Succession};
 use crate::rotation::{Holds, MAX_FILE, Report, Seen, serial_in};
 use crate::servers::{Servers, Session, TakenUp};
 
@@ -69,7 +67,7 @@ impl Authority {
         (done.already, done.revoked) = leaves.into_iter().partition(|leaf| leaf.revoked);
         self.record_revocation(&done.revoked, reason, now)?;
         let all: Vec<Leaf> = done.revoked.iter().chain(&done.already).cloned().collect();
-        done.crls = self.crls_of(&all);
+        done.crls = self.crls_of(&all)?;
         let held: Vec<Held> = all.iter().filter_map(held).collect();
         self.publish_crls(servers, now, &mut done)?;
         self.check_crls(now, &mut done)?;
@@ -84,13 +82,21 @@ impl Authority {
         Ok(done)
     }
 
-    /// The CAs that signed these leaves, and the numbers of their CRLs.
-    fn crls_of(&self, leaves: &[Leaf]) -> Vec<(String, u64)> {
+    /// The CAs that signed these leaves, and the numbers of their CRLs. A ledger that was restored has the number before
+    /// the next one, which none of them need have.
+    fn crls_of(&self, leaves: &[Leaf]) -> Result<Vec<(String, u64)>, LedgerError> {
+        let crls = self.ledger.crls()?;
         let cas = self.hierarchy.cas();
         let signed = cas.filter(|ca| leaves.iter().any(|leaf| leaf.issuer == ca.id));
-        signed
-            .map(|ca| (ca.facts.common_name.clone(), ca.crl_number))
-            .collect()
+        let number = |ca: &KnownCa| {
+            let crl = crls.iter().find(|crl| crl.ca == ca.id)?;
+            Some(Published::read(&crl.der, &ca.certificate)?.number)
+        };
+        let numbers = signed.map(|ca| {
+            let number = number(ca).unwrap_or(ca.crl_number);
+            (ca.facts.common_name.clone(), number)
+        });
+        Ok(numbers.collect())
     }
 
     /// Whether a session's certificate came from the CA that signed this leaf, as far as PostgreSQL tells: a name that is
@@ -125,7 +131,7 @@ impl Authority {
         for issuer in issuers {
             let known = self.known(issuer)?;
             // The root has revoked it, and all that it signed; its key may be gone.
-            if known.state == CaState::Revoked {
+            if known.state.is_revoked() {
                 continue;
             }
             let ca = self.issuing.unlock(&known.certificate, None)?;
@@ -148,7 +154,7 @@ impl Authority {
         let mut change = Succession::default();
         let mut waiting = Vec::new();
         // A revoked CA's key may be lost, and its root's CRL says all there is to say.
-        let early = |ca: &&KnownCa| ca.crl_from > now && ca.state != CaState::Revoked;
+        let early = |ca: &&KnownCa| ca.crl_from > now && !ca.state.is_revoked();
         for known in self.hierarchy.covered(now).filter(early) {
             let ca = match known.profile {
                 Profile::Root => match self.roots.unlock(&known.certificate, passphrase) {

@@ -5,7 +5,7 @@ use pgpki_core::profile::Profile;
 use time::OffsetDateTime;
 
 use crate::authority::Authority;
-use crate::ledger::{CaState, KnownCa, Leaf, LedgerError, PlaceKind};
+use crate::ledger::{KnownCa, Leaf, LedgerError, PlaceKind};
 use crate::rotation::{Report, Request};
 use crate::servers::{Servers, Session};
 use crate::succession::SuccessionError;
@@ -44,7 +44,7 @@ impl Authority {
         let old = |ca: &&KnownCa| ca.profile == Profile::Issuing && ca.parent != Some(newest);
         let old: Vec<&KnownCa> = self.hierarchy.covered(now).filter(old).collect();
         // What a revoked one has signed, nobody accepts any more; a session may live on it all the same.
-        for ca in old.iter().filter(|ca| ca.state != CaState::Revoked) {
+        for ca in old.iter().filter(|ca| !ca.state.is_revoked()) {
             found
                 .certificates
                 .extend(self.ledger.in_use_of(ca.id, now)?);

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use pgpki_core::ca_key::Blame;
 use pgpki_core::issue::Issued;
 use pgpki_core::profile::Profile;
 use pgpki_core::serial::Serial;
@@ -21,10 +22,11 @@ pub(crate) use self::look::MAX_FILE;
 pub use self::policy::{Plan, Request, Step, plan, succession};
 use crate::authority::{Authority, AuthorityError};
 use crate::credential::certificate_file;
-use crate::deliver::{DeliverError, Installed, Live};
+use crate::deliver::{DeliverError, Installed, Live, NoPassphrases};
 use crate::hand_over::OnFailure;
 use crate::ledger::{KnownPlace, Leaf, LedgerError, Place, PlaceKind};
 use crate::servers::{Servers, Session, TakenUp, put_back};
+pub use crate::succession::Lost;
 use crate::succession::SuccessionError;
 
 /// What a place holds.
@@ -61,10 +63,10 @@ pub struct Report {
     pub succession: Option<(Step, Issued)>,
     /// What stands in the way of a step that is due or was asked for.
     pub problem: Option<(Step, SuccessionProblem)>,
-    /// Certificates that nobody accepts any more, because their CA was revoked: whoever holds one must be handed a new
-    /// one.
-    pub lost: Vec<Leaf>,
-    /// Sessions that lived on such a certificate and were ended.
+    /// Whose certificates nobody accepts any more, because their CA was revoked. Whoever prints this says so with
+    /// [`Authority::told`].
+    pub lost: Vec<Lost>,
+    /// Sessions that came in with such a certificate and were ended.
     pub ended: Vec<Session>,
     /// Servers that could not be asked for such sessions, sessions that did not end, and why.
     pub problems: Vec<String>,
@@ -81,6 +83,8 @@ pub struct Report {
     pub waiting: Vec<KnownPlace>,
     /// Places that are due, but no longer there, or hold something else. They were left alone.
     pub gone: Vec<Seen>,
+    /// Certificates that are due and whose keys are elsewhere, so that only a person can have them renewed.
+    pub elsewhere: Vec<Leaf>,
     /// Places that could not be looked at or renewed, and why. They are as they were.
     pub failed: Vec<(Place, Arc<DeliverError>)>,
     /// CRLs of roots that do not count yet and could not be signed again, and why.
@@ -106,6 +110,8 @@ impl Report {
 pub enum SuccessionProblem {
     /// The root key is encrypted, and no passphrase was given.
     PassphraseNeeded,
+    /// The step is due, and the root key is in a token that is not at hand, or whose PIN is not.
+    TokenNeeded(SuccessionError),
     /// The root cannot sign: the passphrase is wrong, its files are damaged, its time is over.
     Failed(SuccessionError),
 }
@@ -126,11 +132,12 @@ impl Authority {
         let plan = plan(places, &servers, &hierarchy, settings, request, now);
         let lost = match step {
             Some(Step::Compromised) => self.would_be_lost(now)?,
-            _ => Vec::new(),
+            _ => self.lost(now)?,
         };
         Ok(Plan {
             succession: step,
             lost,
+            elsewhere: self.due_elsewhere(request, now)?,
             ..plan
         })
     }
@@ -157,14 +164,25 @@ impl Authority {
         report.early = self.renew_early_crls(request.root_passphrase, now)?;
         self.rotate_authorities(request, now, &mut report)?;
         self.signer(Profile::Server, now)?;
-        let orphans = self.places_of_revoked_cas()?;
         self.rotate_places(request, servers, now, progress, &mut report)?;
-        // A run that was killed may have revoked a CA, and told nobody.
-        let is_resumed = report.renewed().any(|place| orphans.contains(&place.path));
-        if is_resumed || matches!(report.succession, Some((Step::Compromised, _))) {
-            self.lose(request.keep_sessions, servers, now, &mut report)?;
+        report.elsewhere = self.due_elsewhere(request, now)?;
+        report.lost = self.lost(now)?;
+        // Also of a run before this one that was killed, or did not reach every server.
+        if self.is_revoking() && !request.keep_sessions {
+            self.end_lost_sessions(servers, &mut report)?;
         }
         Ok(report)
+    }
+
+    /// What is due, and can be renewed by nobody but whoever has the key.
+    fn due_elsewhere(
+        &self,
+        request: &Request<'_>,
+        now: OffsetDateTime,
+    ) -> Result<Vec<Leaf>, LedgerError> {
+        let mut leaves = self.ledger.elsewhere(now)?;
+        leaves.retain(|leaf| request.within.is_due(leaf.validity, now));
+        Ok(leaves)
     }
 
     /// Whatever becomes of the CAs, the leaves are renewed all the same.
@@ -201,6 +219,13 @@ impl Authority {
         let passphrase = request.root_passphrase;
         if passphrase.is_none() && self.root_is_encrypted().map_err(failed)? {
             return Err(SuccessionProblem::PassphraseNeeded);
+        }
+        // A root's token may lie in a safe for years. Whoever has asked for a step has it at hand.
+        if request.succession.is_none()
+            && let Err(error) = self.try_root(passphrase)
+            && error.token().is_some_and(|it| it.blame != Blame::Token)
+        {
+            return Err(SuccessionProblem::TokenNeeded(error.into()));
         }
         match step {
             Step::Issuing => self.renew_issuing(passphrase, now).map_err(failed),
@@ -359,7 +384,16 @@ impl Authority {
     ) {
         let done = Shelf::open(shelf)
             .map_err(DeliverError::from)
-            .and_then(|shelf| self.hand_over(&places, &shelf, OnFailure::GoOn, now, progress));
+            .and_then(|shelf| {
+                self.hand_over(
+                    &places,
+                    &shelf,
+                    OnFailure::GoOn,
+                    &NoPassphrases,
+                    now,
+                    progress,
+                )
+            });
         match done {
             Ok(done) => {
                 report.handed_over.extend(done.done);

@@ -4,21 +4,19 @@
 //! with everything that depends on it, in one transaction. A run that is killed before that has
 //! changed nothing; what it leaves is a CA that never signs.
 
-use std::path::PathBuf;
+mod compromised;
 
-use pgpki_core::crl::{Reason, Revoked, this_update};
-use pgpki_core::issue::{Ca, Issued, serial_of};
-use pgpki_core::key::PrivateKey;
+use pgpki_core::crl::{Revoked, this_update};
+use pgpki_core::issue::{Ca, Issued};
 use pgpki_core::profile::Profile;
+use pgpki_fs::Synced;
 use time::OffsetDateTime;
 
+pub use self::compromised::Lost;
 use crate::authority::{Authority, AuthorityError};
 use crate::hierarchy::Hierarchy;
-use crate::ledger::{
-    CaId, CaState, KnownCa, KnownPlace, Leaf, LedgerError, NewCrl, PlaceKind, Succession,
-};
-use crate::rotation::Report;
-use crate::servers::{Servers, Session};
+use crate::ledger::{CaId, CaState, KnownCa, LedgerError, NewCrl, Succession};
+use crate::new_key::check_apart;
 
 /// Why the CAs could not be changed as asked.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +46,7 @@ impl SuccessionError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Authority(_) => None,
+            Self::Authority(error) => error.token().and_then(|error| error.hint.clone()),
             Self::Underway { .. } => Some(
                 "See who still depends on the old one: pgpki rotate --root --finish --dry-run; \
                  or go back to it: pgpki rotate --root --undo"
@@ -76,8 +74,10 @@ impl Authority {
         passphrase: Option<&[u8]>,
         now: OffsetDateTime,
     ) -> Result<(), AuthorityError> {
-        let (root, ca) = self.prepare_root(None, passphrase, now)?;
-        let (issuing, _) = self.prepare_issuing(root, &ca, now)?;
+        let (root, ca) = self.draft_root(None, passphrase, now)?;
+        let issuing = self.draft_issuing(&ca, now)?;
+        let root = self.keep(None, root)?;
+        let issuing = self.keep(Some(root), issuing)?;
         self.succeed(Succession {
             states: vec![(root, CaState::Active), (issuing, CaState::Active)],
             ..Succession::default()
@@ -92,7 +92,9 @@ impl Authority {
         now: OffsetDateTime,
     ) -> Result<Issued, AuthorityError> {
         let (root, ca) = self.signing_root(passphrase, now)?;
-        let (issuing, issued) = self.prepare_issuing(root, &ca, now)?;
+        let draft = self.draft_issuing(&ca, now)?;
+        let issued = draft.issued.clone();
+        let issuing = self.keep(Some(root), draft)?;
         self.succeed(Succession {
             states: vec![(issuing, CaState::Active)],
             ..Succession::default()
@@ -116,8 +118,11 @@ impl Authority {
         let is_over = now > old_ca.not_after();
         let predecessor = (!is_over).then_some((old, &old_ca));
         let passphrase = passphrase.filter(|_| self.root_is_encrypted().unwrap_or(true));
-        let (root, ca) = self.prepare_root(predecessor, passphrase, now)?;
-        let (issuing, issued) = self.prepare_issuing(root, &ca, now)?;
+        let (root, ca) = self.draft_root(predecessor, passphrase, now)?;
+        let issuing = self.draft_issuing(&ca, now)?;
+        let issued = issuing.issued.clone();
+        let root = self.keep(None, root)?;
+        let issuing = self.keep(Some(root), issuing)?;
         self.succeed(Succession {
             states: vec![(root, CaState::Active), (issuing, CaState::Active)],
             ..Succession::default()
@@ -187,125 +192,6 @@ impl Authority {
         }
     }
 
-    /// Revokes every issuing CA whose time is not over, and makes a new one: their keys lie side by
-    /// side, and who has taken one has taken all. The keys themselves are not needed.
-    pub fn replace_compromised(
-        &mut self,
-        passphrase: Option<&[u8]>,
-        now: OffsetDateTime,
-    ) -> Result<Issued, AuthorityError> {
-        let (root, ca) = self.signing_root(passphrase, now)?;
-        let (issuing, issued) = self.prepare_issuing(root, &ca, now)?;
-        let is_lost = |ca: &&KnownCa| {
-            let may_sign = matches!(ca.state, CaState::Active | CaState::Retired);
-            ca.profile == Profile::Issuing && may_sign && now <= ca.facts.validity.not_after
-        };
-        let lost: Vec<KnownCa> = self.hierarchy.cas().filter(is_lost).cloned().collect();
-        let mut change = Succession {
-            states: vec![(issuing, CaState::Active)],
-            ..Succession::default()
-        };
-        let mut signers: Vec<CaId> = Vec::new();
-        for ca in &lost {
-            change.states.push((ca.id, CaState::Revoked));
-            let Some(parent) = ca.parent else { continue };
-            let end = ca.facts.validity.not_after;
-            change
-                .revoked
-                .extend(compromised(parent, &ca.certificate, end, now));
-            signers.extend(self.revoke_below(parent, &mut change, now)?);
-        }
-        signers.sort_unstable();
-        signers.dedup();
-        for signer in signers {
-            let known = self.known(signer)?;
-            let root = self.roots.unlock(&known.certificate, passphrase)?;
-            let crl = self.next_crl(&known, &root, &change.revoked, now)?;
-            change.crls.push((signer, crl));
-        }
-        self.succeed(change)?;
-        Ok(issued)
-    }
-
-    /// Whose CRL takes out what `root` has signed: its own, or where its key is lost, as after a restore, that of the
-    /// root that has signed its key. Nothing if neither is kept; then nobody trusts it any more.
-    fn revoke_below(
-        &self,
-        root: CaId,
-        change: &mut Succession,
-        now: OffsetDateTime,
-    ) -> Result<Option<CaId>, AuthorityError> {
-        let known = self.known(root)?;
-        if self.roots.has(&known.certificate)? {
-            return Ok(Some(root));
-        }
-        let Some(cross) = known.cross else {
-            return Ok(None);
-        };
-        change.states.push((root, CaState::Retired));
-        let end = cross.validity.not_after;
-        change
-            .revoked
-            .extend(compromised(cross.parent, &cross.certificate, end, now));
-        let above = self.known(cross.parent)?;
-        Ok(self.roots.has(&above.certificate)?.then_some(cross.parent))
-    }
-
-    /// The places whose certificates were signed by a CA that is revoked now.
-    pub(crate) fn places_of_revoked_cas(&self) -> Result<Vec<PathBuf>, AuthorityError> {
-        let is_revoked = |known: &KnownPlace| {
-            let issuer = self.hierarchy.ca(known.issuer);
-            issuer.is_some_and(|ca| ca.state == CaState::Revoked)
-        };
-        let places = self.ledger.places()?.into_iter().filter(is_revoked);
-        Ok(places.map(|known| known.place.path).collect())
-    }
-
-    /// Whose certificates nobody would accept any more if every issuing CA were revoked: of servers on this machine
-    /// none, which get new ones at once.
-    pub(crate) fn would_be_lost(&self, now: OffsetDateTime) -> Result<Vec<Leaf>, AuthorityError> {
-        let places = self.ledger.places()?;
-        let is_here = |leaf: &Leaf| {
-            let mut places = places.iter();
-            places.any(|it| it.serial == leaf.serial && it.place.kind == PlaceKind::Installation)
-        };
-        let issuing = |ca: &&KnownCa| ca.profile == Profile::Issuing;
-        let mut lost = Vec::new();
-        for ca in self.hierarchy.covered(now).filter(issuing) {
-            let in_use = self.ledger.in_use_of(ca.id, now)?.into_iter();
-            lost.extend(in_use.filter(|leaf| !is_here(leaf)));
-        }
-        Ok(lost)
-    }
-
-    /// After every place has what it can have: who still holds a certificate of a CA that is revoked, and, unless
-    /// they are to be kept, an end to the sessions that live on one.
-    pub(crate) fn lose(
-        &self,
-        keep_sessions: bool,
-        servers: &mut dyn Servers,
-        now: OffsetDateTime,
-        report: &mut Report,
-    ) -> Result<(), AuthorityError> {
-        let is_revoked =
-            |ca: &&KnownCa| ca.profile == Profile::Issuing && ca.state == CaState::Revoked;
-        let revoked: Vec<&KnownCa> = self.hierarchy.cas().filter(is_revoked).collect();
-        for ca in &revoked {
-            report.lost.extend(self.ledger.in_use_of(ca.id, now)?);
-        }
-        if keep_sessions {
-            return Ok(());
-        }
-        let is_meant = |session: &Session| {
-            let came_through = self.came_through(session, &revoked);
-            came_through.unwrap_or_else(|_| {
-                let mut revoked = revoked.iter();
-                revoked.any(|ca| session.is_from(&ca.name_in_sessions()))
-            })
-        };
-        Ok(self.end_sessions(servers, is_meant, &mut report.ended, &mut report.problems)?)
-    }
-
     /// The next CRL of a CA: what it has revoked so far, and `more`.
     pub(crate) fn next_crl(
         &self,
@@ -354,77 +240,82 @@ impl Authority {
         Ok((root.id, self.roots.unlock(&root.certificate, passphrase)?))
     }
 
-    /// Makes a root that does nothing yet.
-    fn prepare_root(
-        &mut self,
+    /// Signs all that a new root begins with.
+    fn draft_root(
+        &self,
         predecessor: Option<(CaId, &Ca)>,
         passphrase: Option<&[u8]>,
         now: OffsetDateTime,
-    ) -> Result<(CaId, Ca), AuthorityError> {
+    ) -> Result<(Draft, Ca), AuthorityError> {
         let settings = &self.settings;
-        let key = PrivateKey::generate(settings.algorithm)?;
-        let pem = match passphrase {
-            Some(passphrase) => key.to_encrypted_pem(passphrase)?,
-            None => key.to_pem()?,
-        };
         let number = self.ledger.number_of_cas(Profile::Root)? + 1;
         let name = format!("{} root CA {number}", settings.name);
         let organization = &settings.organization;
+        let (key, kept) = self.new_key(Profile::Root, passphrase, &name)?;
         let (root, issued) = Ca::new_root(key, organization, &name, now, settings.root)?;
         let cross = match predecessor {
             Some((id, old)) => Some((id, old.cross_sign(&root, organization, now)?)),
             None => None,
         };
-        let staged = self.roots.stage(&issued.der, &pem)?;
-        let crl = crl(&root, 0, &[], now)?;
-        let cross = cross.as_ref().map(|(id, cross)| (*id, cross));
-        let id = self.ledger.record_ca(None, &issued, cross, &crl)?;
-        self.roots.publish(staged)?;
-        Ok((id, root))
+        let draft = Draft {
+            crl: crl(&root, 0, &[], now)?,
+            staged: self.roots.stage(&issued.der, &kept)?,
+            issued,
+            cross,
+        };
+        Ok((draft, root))
     }
 
-    /// Makes an issuing CA that does nothing yet.
-    fn prepare_issuing(
-        &mut self,
-        root: CaId,
-        root_ca: &Ca,
-        now: OffsetDateTime,
-    ) -> Result<(CaId, Issued), AuthorityError> {
+    /// Signs all that a new issuing CA begins with.
+    fn draft_issuing(&self, root: &Ca, now: OffsetDateTime) -> Result<Draft, AuthorityError> {
         let settings = &self.settings;
-        let key = PrivateKey::generate(settings.algorithm)?;
-        let pem = key.to_pem()?;
         let number = self.ledger.number_of_cas(Profile::Issuing)? + 1;
         let name = format!("{} issuing CA {number}", settings.name);
-        let issued =
-            root_ca.issue_ca(&key, &settings.organization, &name, now, settings.issuing)?;
-        let staged = self.issuing.stage(&issued.der, &pem)?;
-        let crl = crl(&Ca::load(&issued.der, key)?, 0, &[], now)?;
-        let id = self.ledger.record_ca(Some(root), &issued, None, &crl)?;
-        self.issuing.publish(staged)?;
-        Ok((id, issued))
+        let (key, kept) = self.new_key(Profile::Issuing, None, &name)?;
+        let public = key.public_key();
+        check_apart(root, &public)?;
+        let organization = &settings.organization;
+        let issued = root.issue_ca(&public, organization, &name, now, settings.issuing)?;
+        Ok(Draft {
+            crl: crl(&Ca::load(&issued.der, key)?, 0, &[], now)?,
+            staged: self.issuing.stage(&issued.der, &kept)?,
+            issued,
+            cross: None,
+        })
+    }
+
+    /// Makes a CA of a draft, which does nothing yet.
+    fn keep(&mut self, parent: Option<CaId>, draft: Draft) -> Result<CaId, AuthorityError> {
+        let Draft {
+            issued,
+            cross,
+            crl,
+            staged,
+        } = draft;
+        let cross = cross.as_ref().map(|(id, cross)| (*id, cross));
+        let id = self.ledger.record_ca(parent, &issued, cross, &crl)?;
+        match parent {
+            None => self.roots.publish(staged)?,
+            Some(_) => self.issuing.publish(staged)?,
+        }
+        Ok(id)
     }
 }
 
-/// A CA's certificate (DER), as the CRL of the CA that signed it lists it; with both it makes an entry of a
-/// [`Succession`].
-fn compromised(
-    signer: CaId,
-    certificate: &[u8],
-    end: OffsetDateTime,
-    now: OffsetDateTime,
-) -> Option<(CaId, Revoked, OffsetDateTime)> {
-    let revoked = Revoked {
-        serial: serial_of(certificate)?,
-        at: now,
-        reason: Some(Reason::CaCompromise),
-    };
-    Some((signer, revoked, end))
+/// A CA of which the ledger knows nothing yet. All that has to be signed is: a token that is lost on the way has changed
+/// nothing.
+struct Draft {
+    issued: Issued,
+    /// The certificate that ties it to the root before it, which signed that.
+    cross: Option<(CaId, Issued)>,
+    crl: NewCrl,
+    staged: Synced,
 }
 
 /// Signs the CRL that follows number `before`.
 ///
-/// Its number is the time, in seconds since 1970, unless the one before is as large already: so it also grows where a
-/// ledger was restored that does not know the last ones.
+/// Its number is the time, in seconds since 1970, unless the one before is as large already. After a restore the one
+/// before is years ahead of whatever was published since the backup.
 fn crl(
     ca: &Ca,
     before: u64,

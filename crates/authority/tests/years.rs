@@ -3,10 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
+use pgpki_authority::format::Format;
 use pgpki_authority::ledger::{Place, PlaceKind};
 use pgpki_authority::rotation::{Report, Request, Step, SuccessionProblem};
 use pgpki_authority::settings::Settings;
-use pgpki_authority::{Authority, Founding, NoServers, OnFailure};
+use pgpki_authority::{Authority, Founding, NoPassphrases, NoServers, OnFailure};
 use pgpki_core::bundle::{Bundle, ChainEnd};
 use pgpki_core::document::Document;
 use pgpki_core::due::{Phase, Within};
@@ -43,6 +44,7 @@ impl World {
         let founding = Founding {
             settings,
             root_passphrase: passphrase,
+            hardware: pgpki_authority::Hardware::default(),
         };
         let (home, authority) = Authority::found(&world.home(), &founding, START).unwrap();
         drop(authority);
@@ -78,6 +80,7 @@ impl World {
             holder,
             algorithm: KeyAlgorithm::P256,
             days: None,
+            formats: vec![Format::Libpq],
             owner: Owner::caller(),
         }
     }
@@ -87,7 +90,14 @@ impl World {
         let place = self.place(role, PlaceKind::Folder);
         let (shelf, _created) = Shelf::prepare(&self.dir.path().join("out")).unwrap();
         let done = authority
-            .hand_over(&[place], &shelf, OnFailure::Stop, now, &|_| {})
+            .hand_over(
+                &[place],
+                &shelf,
+                OnFailure::Stop,
+                &NoPassphrases,
+                now,
+                &|_| {},
+            )
             .unwrap();
         assert!(done.failed.is_empty());
     }

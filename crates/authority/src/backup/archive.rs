@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use tar::{EntryType, Header};
 
 use crate::authority::{ISSUING, ROOT};
-use crate::ca_store::{CERTIFICATE, KEY};
+use crate::ca_store::{CERTIFICATE, KEY, URI};
 use crate::{ledger, settings};
 
 const CURRENT: &str = "current";
@@ -42,6 +42,8 @@ pub(super) enum Part {
     Generation(Store, u32),
     Certificate(Store, u32),
     Key(Store, u32),
+    /// Where the key is, if it is in a token.
+    Uri(Store, u32),
     /// The link to the live generation. Read, it is no more than the number it says.
     Current(Store),
 }
@@ -58,6 +60,9 @@ impl Part {
             }
             Self::Key(store, number) => {
                 format!("{}/{}/{KEY}", store.name(), generation(number))
+            }
+            Self::Uri(store, number) => {
+                format!("{}/{}/{URI}", store.name(), generation(number))
             }
             Self::Current(store) => format!("{}/{CURRENT}", store.name()),
         }
@@ -79,6 +84,7 @@ impl Part {
                         Self::Certificate(store, number(generation.as_bytes())?)
                     }
                     [generation, KEY] => Self::Key(store, number(generation.as_bytes())?),
+                    [generation, URI] => Self::Uri(store, number(generation.as_bytes())?),
                     _ => return None,
                 }
             }
@@ -160,6 +166,7 @@ mod tests {
                 parts.push(Part::Generation(store, number));
                 parts.push(Part::Certificate(store, number));
                 parts.push(Part::Key(store, number));
+                parts.push(Part::Uri(store, number));
             }
         }
         for part in parts {

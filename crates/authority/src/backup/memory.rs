@@ -1,6 +1,5 @@
 //! What happened after a backup, as far as the places that the ledger knows show it. Without it
-//! somebody who was revoked in between would come back to life with the next CRL, and CRL numbers
-//! would rest on the clock alone.
+//! somebody who was revoked in between would come back to life with the next CRL.
 //!
 //! The places belong to others. Nothing in them is believed that one of our CAs has not signed.
 
@@ -329,7 +328,7 @@ impl Authority {
                 |ca: &&KnownCa| pgpki_core::issue::serial_of(&ca.certificate) == Some(*serial);
             match cas.find(is_it) {
                 Some(ca) => {
-                    change.states.push((ca.id, CaState::Revoked));
+                    change.states.push((ca.id, CaState::Revoking));
                     remembered.revoked_cas.push(ca.facts.common_name.clone());
                 }
                 None => remembered.revoked.push(*serial),

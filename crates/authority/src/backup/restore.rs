@@ -16,7 +16,8 @@ use super::archive::{Part, Store, generation, number};
 use super::seal::{failed, open};
 use super::{BackupError, Remembered};
 use crate::authority::{Authority, AuthorityError};
-use crate::ca_store::{self, CERTIFICATE, CaStoreError, KEY};
+use crate::ca_store::{self, CERTIFICATE, CaStoreError, KEY, URI};
+use crate::hierarchy::Hierarchy;
 use crate::ledger::CaState;
 use crate::{ledger, settings};
 
@@ -26,6 +27,11 @@ const CHUNK: usize = 1 << 16;
 /// More CAs than any authority has had: one a day for ten years, with four entries each.
 const MOST_ENTRIES: usize = 16_384;
 
+/// How many numbers of CRLs are left out: more than were used since the backup and are not known here. They are times in
+/// seconds, so it is as many as there are in ten years: no backup is older, and no clock that somebody goes by is wrong by
+/// more. The field has room for some ten billion restores one after the other.
+const LEFT_OUT: i64 = 10 * 365 * 86_400;
+
 /// What was restored.
 pub struct Restored {
     /// The authority, under its name for the time being.
@@ -34,6 +40,9 @@ pub struct Restored {
     pub certificates: u64,
     /// What it has been told of the time after the backup.
     pub remembered: Remembered,
+    /// When the newest of it begins, if that is still to come: this clock is behind, or the one was ahead that it was made
+    /// by.
+    pub newest: Option<OffsetDateTime>,
 }
 
 impl Authority {
@@ -56,13 +65,25 @@ impl Authority {
         let mut authority = Self::open(staged.dir().path()).map_err(BackupError::Unsound)?;
         authority.check_restored().map_err(BackupError::Unsound)?;
         let remembered = authority.remember(now)?;
-        let certificates = authority.ledger.len().map_err(AuthorityError::from)?;
+        let (certificates, newest) = authority.go_on(now)?;
         let restored = Restored {
             certificates,
             authority,
             remembered,
+            newest: newest.filter(|newest| *newest > now),
         };
         Ok((staged, restored))
+    }
+
+    /// Has the numbers of CRLs go on after all that were ever used. Returns how many certificates it knows, and when the
+    /// newest thing that it knows begins.
+    fn go_on(
+        &mut self,
+        now: OffsetDateTime,
+    ) -> Result<(u64, Option<OffsetDateTime>), AuthorityError> {
+        self.ledger.leave_out_crl_numbers(LEFT_OUT, now)?;
+        self.hierarchy = Hierarchy::new(self.ledger.cas()?);
+        Ok((self.ledger.len()?, self.ledger.newest()?))
     }
 
     /// That the ledger is whole, and the keys are those of its CAs.
@@ -76,8 +97,8 @@ impl Authority {
             };
             match store.unlock(&ca.certificate, None) {
                 Ok(_) => {}
-                // Without its passphrase no more can be said of it.
-                Err(error) if error.is_encrypted() => {}
+                // Without its passphrase or its token no more can be said of it.
+                Err(error) if error.is_closed() => {}
                 // A root's key may be kept elsewhere between two uses; a CA that came to nothing
                 // has none, nor has one that an earlier restore has only heard of.
                 Err(CaStoreError::Missing { .. } | CaStoreError::NotKept { .. })
@@ -150,7 +171,7 @@ impl Unpacking<'_> {
         }
         let limit = match part {
             Part::Settings => settings::MAX_BYTES,
-            Part::Certificate(..) | Part::Key(..) => ca_store::MAX_BYTES,
+            Part::Certificate(..) | Part::Key(..) | Part::Uri(..) => ca_store::MAX_BYTES,
             // No longer than the backup itself: tar does not compress, and has no holes but in
             // kinds of entries that are refused.
             Part::Ledger => u64::MAX,
@@ -166,6 +187,9 @@ impl Unpacking<'_> {
             }
             Part::Key(store, number) => {
                 self.write(&self.generation(store, number)?, KEY, &mut entry)
+            }
+            Part::Uri(store, number) => {
+                self.write(&self.generation(store, number)?, URI, &mut entry)
             }
             Part::Ledger => self.write_ledger(&mut entry),
             Part::Directory(store) => self.directory(store).map(drop),

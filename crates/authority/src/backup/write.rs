@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::archive::{Part, Store, finish, generation, pad};
 use super::{BackupError, Seal};
 use crate::authority::{Authority, AuthorityError};
-use crate::ca_store::{self, CERTIFICATE, CaStoreError, KEY};
+use crate::ca_store::{self, CERTIFICATE, CaStoreError, KEY, URI};
 use crate::{ledger, settings};
 
 /// How much of the ledger is in memory at a time, in bytes.
@@ -102,6 +102,7 @@ impl<W: Write> Archive<W> {
             let files = [
                 (Part::Certificate(store, number), CERTIFICATE),
                 (Part::Key(store, number), KEY),
+                (Part::Uri(store, number), URI),
             ];
             for (part, name) in files {
                 let read = installation.read_secret(number, name, ca_store::MAX_BYTES)?;

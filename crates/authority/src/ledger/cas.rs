@@ -32,7 +32,10 @@ pub enum CaState {
     /// A root that is no longer trusted for itself, an issuing CA that signs nothing more. What it has signed may
     /// still count.
     Retired,
-    /// An issuing CA that its root has revoked, and all that it signed with it.
+    /// An issuing CA that its root has revoked, and all that it signed with it. That has not come to its end: a server
+    /// may not know, a session that came in through it may go on, or nobody has been told who holds what it signed.
+    Revoking,
+    /// The same, and it has come to its end.
     Revoked,
 }
 
@@ -64,7 +67,7 @@ pub struct KnownCa {
     pub facts: CaFacts,
     /// A root that took over from another one has a second certificate.
     pub cross: Option<Cross>,
-    /// The number of its last CRL.
+    /// The number of its last CRL; after a restore a larger one, and the next is larger again.
     pub crl_number: u64,
     /// When its last CRL begins to count.
     pub crl_from: OffsetDateTime,
@@ -104,11 +107,18 @@ pub(crate) struct Succession {
 }
 
 impl CaState {
-    fn as_str(self) -> &'static str {
+    /// Whether its root has revoked it.
+    #[must_use]
+    pub fn is_revoked(self) -> bool {
+        matches!(self, Self::Revoking | Self::Revoked)
+    }
+
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
             Self::Active => "active",
             Self::Retired => "retired",
+            Self::Revoking => "revoking",
             Self::Revoked => "revoked",
         }
     }
@@ -123,7 +133,13 @@ impl std::str::FromStr for CaState {
     type Err = UnknownCaState;
 
     fn from_str(text: &str) -> Result<Self, UnknownCaState> {
-        let states = [Self::Pending, Self::Active, Self::Retired, Self::Revoked];
+        let states = [
+            Self::Pending,
+            Self::Active,
+            Self::Retired,
+            Self::Revoking,
+            Self::Revoked,
+        ];
         let mut states = states.into_iter();
         states
             .find(|state| state.as_str() == text)
@@ -141,6 +157,18 @@ impl Ledger {
             [],
             known_ca,
         )
+    }
+
+    /// The CAs that were revoked, as SQL lists them; the numbers are the ledger's own. What they have signed is revoked
+    /// with them, which stands nowhere else.
+    pub(super) fn revoked_cas(&self) -> Result<String, LedgerError> {
+        let found = self.query(
+            "SELECT id FROM cas WHERE state IN (?1, ?2) ORDER BY id",
+            [CaState::Revoking.as_str(), CaState::Revoked.as_str()],
+            |row| row.get::<_, i64>(0),
+        )?;
+        let ids: Vec<String> = found.iter().map(i64::to_string).collect();
+        Ok(ids.join(", "))
     }
 
     /// How many CAs of a profile there have been, whatever became of them.

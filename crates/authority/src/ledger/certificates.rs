@@ -27,7 +27,7 @@ pub struct Certificate {
     pub validity: Validity,
     /// Whether another one has taken its place.
     pub replaced: bool,
-    /// Whether it was revoked.
+    /// Whether it was revoked, by itself or with the CA that signed it.
     pub revoked: bool,
     /// Where it was put, unless another one was put there since.
     pub place: Option<PathBuf>,
@@ -46,10 +46,19 @@ pub struct Leaf {
     pub common_name: String,
     /// From when until when it counts.
     pub validity: Validity,
-    /// Whether it was revoked.
+    /// Whether it was revoked by itself: of one whose CA was revoked, that says all there is to say.
     pub revoked: bool,
     /// Where it was put, unless another one was put there since.
     pub place: Option<PathBuf>,
+}
+
+/// Somebody who holds a leaf.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LeafHolder {
+    /// [`Profile::Server`] or [`Profile::Client`].
+    pub profile: Profile,
+    /// The subject's common name.
+    pub common_name: String,
 }
 
 /// How many certificates there are, by what they are and how they stand.
@@ -63,7 +72,7 @@ pub struct Count {
     pub due: u64,
     /// Another one has taken their place, and they still count.
     pub replaced: u64,
-    /// They were revoked, and would still count otherwise.
+    /// They were revoked, by themselves or with their CA, and would still count otherwise.
     pub revoked: u64,
     /// They no longer count.
     pub expired: u64,
@@ -75,11 +84,14 @@ impl Ledger {
         &self,
         now: OffsetDateTime,
     ) -> Result<Vec<Certificate>, LedgerError> {
+        let revoked = self.revoked("c.")?;
         self.query(
-            "SELECT c.serial, c.profile, c.common_name, c.hosts, c.not_before, c.not_after,
-                    c.replaced, c.revoked, p.path
-             FROM places p JOIN certificates c ON c.serial = p.serial
-             WHERE p.kind = 'installation' AND c.not_after < ?1 ORDER BY c.not_after",
+            &format!(
+                "SELECT c.serial, c.profile, c.common_name, c.hosts, c.not_before, c.not_after,
+                        c.replaced, {revoked}, p.path
+                 FROM places p JOIN certificates c ON c.serial = p.serial
+                 WHERE p.kind = 'installation' AND c.not_after < ?1 ORDER BY c.not_after"
+            ),
             [now.unix_timestamp()],
             listed,
         )
@@ -120,17 +132,29 @@ impl Ledger {
             .map_err(self.at())
     }
 
+    /// Whether a certificate was revoked, in SQL: by itself, or with the CA that signed it. `of` stands before the names
+    /// of its columns.
+    fn revoked(&self, of: &str) -> Result<String, LedgerError> {
+        let cas = self.revoked_cas()?;
+        Ok(match cas.is_empty() {
+            true => format!("{of}revoked"),
+            // A root has no issuer.
+            false => format!("({of}revoked OR ifnull({of}issuer, 0) IN ({cas}))"),
+        })
+    }
+
     /// The end of the last client certificate of `role` that still counts at `now`.
     pub fn live_until(
         &self,
         role: &Role,
         now: OffsetDateTime,
     ) -> Result<Option<OffsetDateTime>, LedgerError> {
+        let revoked = self.revoked("")?;
         self.connection
-            .prepare_cached(
+            .prepare_cached(&format!(
                 "SELECT max(not_after) FROM certificates
-                 WHERE common_name = ?1 AND profile = 'client' AND not_after >= ?2 AND revoked = 0",
-            )
+                 WHERE common_name = ?1 AND profile = 'client' AND not_after >= ?2 AND NOT {revoked}"
+            ))
             .and_then(|mut statement| {
                 let parameters = params![role.as_str(), now.unix_timestamp()];
                 statement.query_row(parameters, |row| row.get::<_, Option<i64>>(0))
@@ -139,17 +163,21 @@ impl Ledger {
             .map_err(self.at())
     }
 
-    /// The certificates that end soonest, from `since` on; those that were replaced do not count.
+    /// The certificates that end soonest, from `since` on; those that were replaced or revoked do not count.
     pub fn most_urgent(
         &self,
         since: OffsetDateTime,
         limit: usize,
     ) -> Result<Vec<Certificate>, LedgerError> {
+        let revoked = self.revoked("c.")?;
         self.query(
-            "SELECT c.serial, c.profile, c.common_name, c.hosts, c.not_before, c.not_after,
-                    c.replaced, c.revoked, p.path
-             FROM certificates c LEFT JOIN places p ON p.serial = c.serial
-             WHERE c.replaced = 0 AND c.revoked = 0 AND c.not_after >= ?1 ORDER BY c.not_after LIMIT ?2",
+            &format!(
+                "SELECT c.serial, c.profile, c.common_name, c.hosts, c.not_before, c.not_after,
+                        c.replaced, {revoked}, p.path
+                 FROM certificates c LEFT JOIN places p ON p.serial = c.serial
+                 WHERE c.replaced = 0 AND NOT {revoked} AND c.not_after >= ?1
+                 ORDER BY c.not_after LIMIT ?2"
+            ),
             params![since.unix_timestamp(), limit as i64],
             listed,
         )
@@ -166,11 +194,14 @@ impl Ledger {
             None => (i64::MIN, 0),
             Some((end, serial)) => (end.unix_timestamp(), self.id(serial)?),
         };
+        let revoked = self.revoked("c.")?;
         self.query(
-            "SELECT c.serial, c.profile, c.common_name, c.hosts, c.not_before, c.not_after,
-                    c.replaced, c.revoked, p.path
-             FROM certificates c LEFT JOIN places p ON p.serial = c.serial
-             WHERE (c.not_after, c.id) > (?1, ?2) ORDER BY c.not_after, c.id LIMIT ?3",
+            &format!(
+                "SELECT c.serial, c.profile, c.common_name, c.hosts, c.not_before, c.not_after,
+                        c.replaced, {revoked}, p.path
+                 FROM certificates c LEFT JOIN places p ON p.serial = c.serial
+                 WHERE (c.not_after, c.id) > (?1, ?2) ORDER BY c.not_after, c.id LIMIT ?3"
+            ),
             params![end, id, limit as i64],
             listed,
         )
@@ -188,17 +219,20 @@ impl Ledger {
 
     /// How many certificates there are, by profile.
     pub fn counts(&self, now: OffsetDateTime) -> Result<Vec<Count>, LedgerError> {
+        let revoked = self.revoked("")?;
         // The same third as `Within::Third`, which a test compares with this.
         self.query(
-            "SELECT profile,
-                    sum(NOT revoked AND NOT replaced AND not_after >= ?1
-                        AND not_after - (not_after - not_before) / 3 > ?1),
-                    sum(NOT revoked AND NOT replaced AND not_after >= ?1
-                        AND not_after - (not_after - not_before) / 3 <= ?1),
-                    sum(NOT revoked AND replaced AND not_after >= ?1),
-                    sum(revoked AND not_after >= ?1),
-                    sum(not_after < ?1)
-             FROM certificates GROUP BY profile ORDER BY profile",
+            &format!(
+                "SELECT profile,
+                        sum(NOT {revoked} AND NOT replaced AND not_after >= ?1
+                            AND not_after - (not_after - not_before) / 3 > ?1),
+                        sum(NOT {revoked} AND NOT replaced AND not_after >= ?1
+                            AND not_after - (not_after - not_before) / 3 <= ?1),
+                        sum(NOT {revoked} AND replaced AND not_after >= ?1),
+                        sum({revoked} AND not_after >= ?1),
+                        sum(not_after < ?1)
+                 FROM certificates GROUP BY profile ORDER BY profile"
+            ),
             [now.unix_timestamp()],
             |row| {
                 Ok(Count {
@@ -259,6 +293,51 @@ impl Ledger {
                  AND NOT c.revoked AND (c.handed_over OR NOT c.replaced)",
             ),
             params![issuer.0, now.unix_timestamp()],
+            leaf,
+        )
+    }
+
+    /// Whoever was handed a leaf of a CA that was revoked since, which would still count at `now`, and has been handed no
+    /// other one after it; each once. Who has had it revoked by itself is not waiting for another one.
+    pub fn without_another(&self, now: OffsetDateTime) -> Result<Vec<LeafHolder>, LedgerError> {
+        let cas = self.revoked_cas()?;
+        if cas.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.query(
+            &format!(
+                "SELECT DISTINCT c.profile, c.common_name FROM certificates c
+                 WHERE c.not_after >= ?1 AND c.issuer IN ({cas}) AND c.handed_over AND NOT c.revoked
+                       AND NOT EXISTS (
+                           SELECT 1 FROM certificates later
+                           WHERE later.common_name = c.common_name AND later.profile = c.profile
+                                 AND later.id > c.id AND later.handed_over
+                                 AND later.issuer NOT IN ({cas}))
+                 ORDER BY c.profile, c.common_name"
+            ),
+            [now.unix_timestamp()],
+            |row| {
+                Ok(LeafHolder {
+                    profile: parsed(row, 0)?,
+                    common_name: row.get(1)?,
+                })
+            },
+        )
+    }
+
+    /// The leaves that were handed over, still count at `now` and belong to no place, so that no rotation can renew them;
+    /// but for those whose holder has been handed another one since.
+    pub(crate) fn elsewhere(&self, now: OffsetDateTime) -> Result<Vec<Leaf>, LedgerError> {
+        let revoked = self.revoked("c.")?;
+        self.query(
+            &leaves(&format!(
+                "c.not_after >= ?1 AND c.handed_over AND NOT c.replaced AND NOT {revoked} AND p.path IS NULL
+                 AND NOT EXISTS (
+                     SELECT 1 FROM certificates later
+                     WHERE later.common_name = c.common_name AND later.profile = c.profile
+                           AND later.id > c.id AND later.handed_over AND NOT later.revoked)"
+            )),
+            [now.unix_timestamp()],
             leaf,
         )
     }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use pgpki_core::crl::Reason;
 use pgpki_core::issue::{Holder, Issued};
 use pgpki_core::key::KeyAlgorithm;
 use pgpki_core::serial::Serial;
@@ -10,6 +11,7 @@ use rusqlite::params;
 
 use super::rows::{insert_certificate, insert_place, known_place, replace, text};
 use super::{CaId, Ledger, LedgerError};
+use crate::format::Format;
 
 /// What kind of place a credential lives in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,8 +35,17 @@ pub struct Place {
     pub algorithm: KeyAlgorithm,
     /// How long it lasts, where that differs from the settings.
     pub days: Option<Days>,
+    /// In which formats a folder has it; nothing but libpq's own in an installation.
+    pub formats: Vec<Format>,
     /// The user that owns the files.
     pub owner: pgpki_fs::Owner,
+}
+
+impl Place {
+    /// Whether only a person can renew what is there, because nobody else knows its passphrase.
+    pub fn needs_a_person(&self) -> bool {
+        self.formats.iter().any(|format| format.needs_passphrase())
+    }
 }
 
 /// A place with the certificate that belongs there. It is recorded before it is put there, so a
@@ -71,6 +82,46 @@ impl Ledger {
         })
     }
 
+    /// Records a certificate whose key is elsewhere. It belongs to no place: whoever has the key puts it there.
+    pub(crate) fn record_signed(
+        &mut self,
+        issuer: CaId,
+        issued: &Issued,
+    ) -> Result<(), LedgerError> {
+        self.transaction(|t| insert_certificate(t, Some(issuer), issued, true))
+    }
+
+    /// Notes that `issued` goes beside the very key (`SubjectPublicKeyInfo`, DER) that its holder's former certificates,
+    /// as [`Ledger::record_signed`] has recorded them, were for.
+    pub(crate) fn signed_again(&mut self, key: &[u8], issued: &Issued) -> Result<(), LedgerError> {
+        self.transaction(|t| {
+            t.execute(
+                "UPDATE certificates SET replaced = 1
+                 WHERE common_name = ?1 AND profile = ?2 AND serial <> ?3 AND handed_over AND instr(der, ?4)
+                       AND serial NOT IN (SELECT serial FROM places)",
+                params![
+                    issued.common_name,
+                    issued.profile.as_str(),
+                    issued.serial.as_bytes(),
+                    key
+                ],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// A certificate for this key (`SubjectPublicKeyInfo`, DER) that was revoked because somebody else may have the key,
+    /// and its common name.
+    pub(crate) fn compromised(&self, key: &[u8]) -> Result<Option<(Serial, String)>, LedgerError> {
+        let found = self.query(
+            "SELECT c.serial, c.common_name FROM revocations r JOIN certificates c ON c.serial = r.serial
+             WHERE r.reason = ?1 AND instr(c.der, ?2) LIMIT 1",
+            params![Reason::KeyCompromise.code(), key],
+            |row| Ok((Serial::from_bytes(row.get(0)?), row.get(1)?)),
+        )?;
+        Ok(found.into_iter().next())
+    }
+
     /// Takes back what was recorded for places that their certificates did not reach: each again
     /// has the certificate that it had before, or is forgotten. A place that another run has given
     /// a newer certificate meanwhile is left to it.
@@ -105,7 +156,7 @@ impl Ledger {
     pub fn places(&self) -> Result<Vec<KnownPlace>, LedgerError> {
         self.query(
             "SELECT p.path, p.kind, p.profile, p.common_name, p.hosts, p.algorithm, p.days,
-                    p.uid, p.gid, p.serial, c.issuer, c.not_before, c.not_after
+                    p.uid, p.gid, p.serial, c.issuer, c.not_before, c.not_after, p.formats
              FROM places p JOIN certificates c ON c.serial = p.serial ORDER BY p.path",
             [],
             known_place,
@@ -116,7 +167,7 @@ impl Ledger {
     pub fn place(&self, path: &Path) -> Result<Option<KnownPlace>, LedgerError> {
         let found = self.query(
             "SELECT p.path, p.kind, p.profile, p.common_name, p.hosts, p.algorithm, p.days,
-                    p.uid, p.gid, p.serial, c.issuer, c.not_before, c.not_after
+                    p.uid, p.gid, p.serial, c.issuer, c.not_before, c.not_after, p.formats
              FROM places p JOIN certificates c ON c.serial = p.serial WHERE p.path = ?1",
             [text(path)],
             known_place,

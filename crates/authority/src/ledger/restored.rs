@@ -42,6 +42,36 @@ impl Ledger {
         Ok(found.into_iter().next())
     }
 
+    /// The latest instant at which something in it begins: when it was made, or some minutes before that.
+    pub(crate) fn newest(&self) -> Result<Option<OffsetDateTime>, LedgerError> {
+        let found = self.query(
+            "SELECT max(begins) FROM (
+                 SELECT max(not_before) AS begins FROM certificates
+                 UNION ALL SELECT max(crl_from) FROM cas
+                 UNION ALL SELECT max(revoked_at) FROM revocations)",
+            [],
+            |row| row.get::<_, Option<i64>>(0),
+        )?;
+        let newest = found.into_iter().next().flatten();
+        Ok(newest.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok()))
+    }
+
+    /// Has the next CRL of every CA get a number that is larger by `gap` than its last one and than `now`.
+    pub(crate) fn leave_out_crl_numbers(
+        &mut self,
+        gap: i64,
+        now: OffsetDateTime,
+    ) -> Result<(), LedgerError> {
+        // A ledger that somebody has made up may stand where no number follows.
+        self.transaction(|t| {
+            t.execute(
+                "UPDATE cas SET crl_number = min(max(crl_number, ?1), ?2) + ?3",
+                params![now.unix_timestamp(), i64::MAX - 2 * gap, gap],
+            )
+            .map(drop)
+        })
+    }
+
     /// Every certificate that a CA has revoked, those that are over included.
     pub(crate) fn ever_revoked_by(&self, ca: CaId) -> Result<HashSet<Serial>, LedgerError> {
         let found = self.query(

@@ -11,6 +11,7 @@ use rusqlite::{Row, params};
 use time::OffsetDateTime;
 
 use super::{CaId, Certificate, KnownPlace, Leaf, Place};
+use crate::format::Format;
 
 pub(super) fn insert_certificate(
     transaction: &rusqlite::Transaction<'_>,
@@ -66,14 +67,9 @@ pub(super) fn insert_place(
     };
     transaction
         .prepare_cached(
-            "INSERT INTO places
-             (path, kind, profile, common_name, hosts, algorithm, days, uid, gid, serial)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
-             ON CONFLICT (path) DO UPDATE SET
-                 kind = excluded.kind, profile = excluded.profile,
-                 common_name = excluded.common_name, hosts = excluded.hosts,
-                 algorithm = excluded.algorithm, days = excluded.days,
-                 uid = excluded.uid, gid = excluded.gid, serial = excluded.serial",
+            "INSERT OR REPLACE INTO places
+             (path, kind, profile, common_name, hosts, algorithm, days, uid, gid, serial, formats)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?
         .execute(params![
             text(&place.path),
@@ -86,6 +82,7 @@ pub(super) fn insert_place(
             place.owner.uid,
             place.owner.gid,
             serial.as_bytes(),
+            names(&place.formats),
         ])?;
     Ok(())
 }
@@ -103,6 +100,7 @@ pub(super) fn known_place(row: &Row<'_>) -> rusqlite::Result<KnownPlace> {
             holder,
             algorithm: parsed(row, 5)?,
             days: days.map(Days::new).transpose().map_err(invalid(6))?,
+            formats: formats(row, 13)?,
             owner: pgpki_fs::Owner {
                 uid: row.get(7)?,
                 gid: row.get(8)?,
@@ -149,6 +147,19 @@ fn validity(row: &Row<'_>, first: usize) -> rusqlite::Result<Validity> {
 
 pub(super) fn instant(row: &Row<'_>, column: usize) -> rusqlite::Result<OffsetDateTime> {
     OffsetDateTime::from_unix_timestamp(row.get(column)?).map_err(invalid(column))
+}
+
+fn formats(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<Format>> {
+    let text: String = row.get(column)?;
+    text.split(',')
+        .map(|name| name.parse().map_err(invalid(column)))
+        .collect()
+}
+
+/// `libpq,jdbc`.
+fn names(formats: &[Format]) -> String {
+    let names: Vec<&str> = formats.iter().map(|format| format.as_str()).collect();
+    names.join(",")
 }
 
 fn hosts(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<Host>> {

@@ -10,7 +10,7 @@ use pgpki_core::serial::Serial;
 use pgpki_core::validity::Validity;
 use time::OffsetDateTime;
 
-use super::{Holds, Seen};
+use super::{Holds, Lost, Seen};
 use crate::deliver::DeliverError;
 use crate::hierarchy::Hierarchy;
 use crate::ledger::{CaId, CaState, KnownCa, KnownPlace, Leaf, Place, PlaceKind};
@@ -48,8 +48,8 @@ pub enum Step {
 pub struct Plan {
     /// The CA that gets a successor first.
     pub succession: Option<Step>,
-    /// Certificates that nobody would accept any more, because their CA would be revoked.
-    pub lost: Vec<Leaf>,
+    /// Whose certificates nobody accepts any more, because their CA was revoked, or would be.
+    pub lost: Vec<Lost>,
     /// The places that get a new credential.
     pub renew: Vec<KnownPlace>,
     /// Places of servers whose credential stays, and whose roots, chain or CRLs are out of date.
@@ -58,6 +58,8 @@ pub struct Plan {
     pub waiting: Vec<KnownPlace>,
     /// Places that are due, but no longer there, or hold something else. They are left alone.
     pub gone: Vec<Seen>,
+    /// Certificates that are due and whose keys are elsewhere, so that only a person can have them renewed.
+    pub elsewhere: Vec<Leaf>,
     /// Places that could not be looked at.
     pub failed: Vec<(Place, Arc<DeliverError>)>,
 }
@@ -165,6 +167,7 @@ impl Judge<'_> {
                 // What is gone and has expired is nobody's concern any more.
                 Holds::Nothing | Holds::Foreign(_) if self.now > seen.known.validity.not_after => {}
                 Holds::Nothing | Holds::Foreign(_) => plan.gone.push(seen),
+                _ if seen.known.place.needs_a_person() => plan.gone.push(seen),
                 _ if is_overdue || self.gains(&seen.known) => plan.renew.push(seen.known),
                 _ => plan.waiting.push(seen.known),
             }

@@ -26,6 +26,8 @@ pub(crate) struct Material {
     pub(crate) made: Made,
     /// The leaf first.
     pub(crate) chain: Vec<CertificateDer<'static>>,
+    /// When each of the chain counts.
+    counts: Vec<Validity>,
     pub(crate) leaf: Validity,
     pub(crate) roots: Vec<Root>,
     /// What stands among the roots and is none: it ties a root that is no longer trusted to one that is.
@@ -47,6 +49,7 @@ pub(crate) struct Root {
 pub(crate) struct List {
     pub(crate) der: CertificateRevocationListDer<'static>,
     pub(crate) issuer: String,
+    pub(crate) number: String,
     pub(crate) from: OffsetDateTime,
 }
 
@@ -112,6 +115,7 @@ impl Material {
             List {
                 der: list.der.clone().into(),
                 issuer: list.issuer.clone(),
+                number: list.number.as_ref().unwrap().decimal.clone(),
                 from: list.this_update,
             }
         });
@@ -122,6 +126,7 @@ impl Material {
             id,
             made,
             leaf: chain[0].validity,
+            counts: chain.iter().map(|it| it.validity).collect(),
             chain: chain.iter().map(|it| it.der.clone().into()).collect(),
             roots,
             bridges,
@@ -129,6 +134,16 @@ impl Material {
             issuers,
             turns,
         }
+    }
+
+    /// Whether it does not count by a clock that says this: some of its chain, every root, or a CRL that matters is over, or
+    /// has not begun.
+    pub(crate) fn is_outside(&self, at: OffsetDateTime) -> bool {
+        let counts = |validity: &Validity| (validity.not_before..=validity.not_after).contains(&at);
+        let matters = |list: &&List| self.issuers.contains(&list.issuer);
+        !self.counts.iter().all(counts)
+            || !self.roots.iter().any(|root| counts(&root.validity))
+            || self.crls.iter().filter(matters).any(|list| list.from > at)
     }
 
     /// How many of its turns are over. Between two turns no judgement changes.

@@ -15,10 +15,7 @@ use crate::world::{Actor, Obedient, World};
 const START: OffsetDateTime = datetime!(2026-01-01 03:17 UTC);
 const DAYS: i64 = 40 * 365;
 
-/// How far back `notBefore` is set.
-const TOLERANCE: Duration = Duration::minutes(5);
-
-/// A clock that is off by less than this hits nothing that a cron job would not have renewed in time.
+/// A clock that is off by more than this is noticed within a day.
 const MUCH: Duration = Duration::days(60);
 
 pub(crate) struct Story {
@@ -50,12 +47,41 @@ struct Plot {
     server_dies: i64,
 }
 
+/// Why a judgement was excused, and how often: no plan could have prevented it.
+#[derive(Debug, Default)]
+pub(crate) struct Excused {
+    /// By this clock what is used does not count, and nor does any CA that could sign another.
+    nobody_signs: usize,
+    /// By this clock what is used does not count, and cron has not run since the clock jumped.
+    before_cron: usize,
+    /// It was made by another clock, and a copy of what cron has made since is on its way.
+    on_its_way: usize,
+}
+
+#[derive(Clone, Copy)]
+enum Excuse {
+    NobodySigns,
+    BeforeCron,
+    OnItsWay,
+}
+
+impl Excused {
+    fn count(&mut self, excuse: Excuse) {
+        *match excuse {
+            Excuse::NobodySigns => &mut self.nobody_signs,
+            Excuse::BeforeCron => &mut self.before_cron,
+            Excuse::OnItsWay => &mut self.on_its_way,
+        } += 1;
+    }
+}
+
 /// What a story has told, to see that it was one.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     pub(crate) asked: usize,
     pub(crate) judged: usize,
-    pub(crate) excused: usize,
+    pub(crate) excused: Excused,
+    pub(crate) compared: usize,
     pub(crate) by_openssl: usize,
     pub(crate) refused: usize,
     pub(crate) jumps: usize,
@@ -122,6 +148,7 @@ impl Story {
                 self.something_happens();
                 if self.log.len() > events {
                     self.look_around();
+                    self.compare();
                 }
             }
             self.hand_out();
@@ -206,6 +233,7 @@ impl Story {
             );
         }
         self.is_settled = true;
+        let has_failed = !report.failed.is_empty();
         if report.renewed().next().is_some()
             || !report.refreshed.is_empty()
             || report.succession.is_some()
@@ -221,6 +249,9 @@ impl Story {
             let is_done = report.problem.is_some()
                 || (plan.renew.is_empty() && plan.refresh.is_empty() && plan.succession.is_none());
             assert!(is_done, "cron would go on: {plan:?}\n{}", self.state());
+        }
+        if !has_failed {
+            self.compare();
         }
     }
 
@@ -371,13 +402,16 @@ impl Story {
                         )),
                         Err(_) if must_fail => self.told.refused += 1,
                         Err(_) if is_over || client.is_revoked || server.is_revoked => {}
-                        Err(_) if self.is_excused(server, *at) || self.is_excused(client, *at) => {
-                            self.told.excused += 1
+                        Err(why) => {
+                            let excuse = self.excuse(server, *at).or(self.excuse(client, *at));
+                            match excuse {
+                                Some(excuse) => self.told.excused.count(excuse),
+                                None => wrong.push(format!(
+                                    "{} and {} at {at}: {why}",
+                                    server.name, client.name
+                                )),
+                            }
                         }
-                        Err(why) => wrong.push(format!(
-                            "{} and {} at {at}: {why}",
-                            server.name, client.name
-                        )),
                         Ok(()) => {}
                     }
                 }
@@ -417,15 +451,63 @@ impl Story {
         signer.is_some_and(|ca| ca.parent == newest)
     }
 
-    /// What may fail after a jump, until cron has run, and elsewhere until a copy of what cron made has been taken:
-    /// what was made by a clock that was ahead of the one that judges it, and, where they differ by more than cron
-    /// looks ahead, what was made by another clock at all.
-    fn is_excused(&self, actor: &Actor, at: OffsetDateTime) -> bool {
-        let Some(has) = &actor.has else { return false };
-        if !actor.is_elsewhere && self.is_settled {
-            return self.off != Duration::ZERO && self.nobody_signs();
+    /// Why somebody may be refused after a jump, or refuse others. Whatever is here cron has mended, if it has run and
+    /// somebody could sign; what is elsewhere waits for a copy as well.
+    fn excuse(&self, actor: &Actor, at: OffsetDateTime) -> Option<Excuse> {
+        let has = actor.has.as_ref()?;
+        let is_outside = has.is_outside(at);
+        if is_outside && !self.off.is_zero() && self.nobody_signs() {
+            return Some(Excuse::NobodySigns);
         }
-        has.made.at - TOLERANCE > at || (has.made.off - self.off).abs() > MUCH
+        if has.made.off == self.off {
+            return None;
+        }
+        match self.is_settled {
+            false => is_outside.then_some(Excuse::BeforeCron),
+            true => {
+                let is_coming = actor.is_elsewhere && !actor.is_cut_off && actor.is_behind();
+                is_coming.then_some(Excuse::OnItsWay)
+            }
+        }
+    }
+
+    /// What servers have been given is what is due at this moment: every root, chain and CRL, and no other.
+    fn compare(&mut self) {
+        let authority = self.world.open();
+        let hierarchy = authority.hierarchy();
+        let now = self.now;
+        for actor in &self.world.actors {
+            let Some(made) = actor.made.as_ref().filter(|_| !actor.is_cut_off) else {
+                continue;
+            };
+            if actor.profile != Profile::Server {
+                continue;
+            }
+            let roots = made.roots.iter().map(|root| root.der.as_ref());
+            let due = hierarchy.roots(now).map(|root| &*root.certificate);
+            assert!(roots.eq(due), "{}: roots\n{}", actor.name, self.state());
+            let bridges = made.bridges.iter().map(AsRef::as_ref);
+            let are_due = bridges.eq(hierarchy.bridges(now));
+            assert!(are_due, "{}: bridges\n{}", actor.name, self.state());
+            let chain: Vec<&[u8]> = made.chain[1..].iter().map(AsRef::as_ref).collect();
+            let mut cas = hierarchy.cas();
+            let issuer = cas.find(|ca| ca.certificate == chain[0]).unwrap();
+            let due = hierarchy.chain(issuer.id, Profile::Server, now);
+            assert_eq!(chain, due, "{}: chain\n{}", actor.name, self.state());
+            let mut crls: Vec<_> = made.crls.iter().map(|it| (&*it.number, it.from)).collect();
+            let due = hierarchy.covered(now);
+            let due: Vec<_> = due
+                .map(|ca| (ca.crl_number.to_string(), ca.crl_from))
+                .collect();
+            let mut due: Vec<_> = due
+                .iter()
+                .map(|(number, from)| (&**number, *from))
+                .collect();
+            crls.sort_unstable();
+            due.sort_unstable();
+            assert_eq!(crls, due, "{}: CRLs\n{}", actor.name, self.state());
+            self.told.compared += 1;
+        }
     }
 
     fn ask_openssl(&mut self) {

@@ -4,10 +4,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use pgpki_authority::format::Format;
 use pgpki_authority::ledger::{Place, PlaceKind};
 use pgpki_authority::rotation::{Report, Request, Step};
 use pgpki_authority::settings::Settings;
-use pgpki_authority::{Authority, Founding, Hierarchy, OnFailure, Servers, Sessions, TakenUp};
+use pgpki_authority::{
+    Authority, Founding, Hierarchy, NoPassphrases, OnFailure, Servers, Sessions, TakenUp,
+};
 use pgpki_core::issue::Holder;
 use pgpki_core::key::KeyAlgorithm;
 use pgpki_core::name::Organization;
@@ -52,7 +55,7 @@ pub(crate) struct Actor {
     /// Whether it is a copy that is used, and not the folder itself.
     pub(crate) is_elsewhere: bool,
     /// What was made last.
-    made: Option<Material>,
+    pub(crate) made: Option<Material>,
     /// What is used; nothing before the first copy, or after the last.
     pub(crate) has: Option<Material>,
     /// The day on which the next copy is going to be taken.
@@ -73,6 +76,14 @@ pub(crate) struct World {
     server: PathBuf,
 }
 
+impl Actor {
+    /// Whether something newer was made for it than what it uses.
+    pub(crate) fn is_behind(&self) -> bool {
+        let ids = [&self.made, &self.has].map(|it| it.as_ref().map(|it| it.id));
+        ids[0] != ids[1]
+    }
+}
+
 impl World {
     pub(crate) fn new(is_encrypted: bool, now: OffsetDateTime) -> Self {
         // Memory, where there is some: forty years of waiting for disks would show nothing more.
@@ -88,6 +99,7 @@ impl World {
                 Organization::default(),
             ),
             root_passphrase: is_encrypted.then_some(PASSPHRASE),
+            hardware: pgpki_authority::Hardware::default(),
         };
         let server = dir.path().join("tls");
         let world = Self {
@@ -159,6 +171,7 @@ impl World {
             holder,
             algorithm: KeyAlgorithm::P256,
             days: None,
+            formats: vec![Format::Libpq],
             owner: Owner::caller(),
         }
     }
@@ -169,7 +182,14 @@ impl World {
         let (shelf, _created) = Shelf::prepare(&self.dir.path().join("out")).unwrap();
         let done = self
             .open()
-            .hand_over(&[place], &shelf, OnFailure::Stop, now, &|_| {})
+            .hand_over(
+                &[place],
+                &shelf,
+                OnFailure::Stop,
+                &NoPassphrases,
+                now,
+                &|_| {},
+            )
             .unwrap();
         assert_eq!(done.done.len(), 1);
     }
@@ -193,9 +213,12 @@ impl World {
                 ..request
             },
         };
-        self.open()
+        let mut authority = self.open();
+        let report = authority
             .rotate(&request, &mut Obedient, now, &|_| {})
-            .unwrap()
+            .unwrap();
+        authority.told(&report).unwrap();
+        report
     }
 
     /// A folder goes to whoever uses it, and nothing stays behind.
@@ -222,8 +245,7 @@ impl World {
     /// somebody takes a copy there.
     pub(crate) fn hand_out(&mut self, day: i64, mut lag: impl FnMut() -> i64) {
         for actor in self.actors.iter_mut().filter(|it| !it.is_cut_off) {
-            let ids = [&actor.made, &actor.has].map(|it| it.as_ref().map(|it| it.id));
-            if actor.made.is_none() || ids[0] == ids[1] {
+            if actor.made.is_none() || !actor.is_behind() {
                 continue;
             }
             let copies_on = match actor.is_elsewhere && actor.has.is_some() {

@@ -8,6 +8,7 @@ use pgpki_authority::{Authority, Remembered};
 use pgpki_core::document::printable;
 use pgpki_core::profile::Profile;
 use pgpki_fs::open_file;
+use time::OffsetDateTime;
 
 use crate::Clock;
 use crate::args::Restore;
@@ -48,6 +49,7 @@ pub(crate) fn run(args: &Restore, clock: Clock) -> Result<Exit, Failure> {
         Failure { message, ..failure }
     })?;
     let remembered = restored.remembered;
+    let newest = restored.newest;
     // The ledger is open under the name that is about to change.
     drop(restored.authority);
     staged.commit()?;
@@ -55,10 +57,11 @@ pub(crate) fn run(args: &Restore, clock: Clock) -> Result<Exit, Failure> {
         &home,
         restored.certificates,
         &remembered,
+        newest,
         &mut anstream::stdout().lock(),
     )?;
     // Who was revoked since may come back to life from where nobody could look.
-    Ok(match remembered.unread.is_empty() {
+    Ok(match remembered.unread.is_empty() && newest.is_none() {
         true => Exit::Done,
         false => Exit::Findings,
     })
@@ -72,6 +75,7 @@ fn report(
     home: &Path,
     certificates: u64,
     remembered: &Remembered,
+    newest: Option<OffsetDateTime>,
     out: &mut impl Write,
 ) -> io::Result<()> {
     writeln!(out, "{STRONG}Authority{STRONG:#}  {}", shown(home))?;
@@ -89,6 +93,14 @@ fn report(
     let certificates = usize::try_from(certificates).unwrap_or(usize::MAX);
     writeln!(out, "  ledger     {}", count(certificates, "certificate"))?;
     since(remembered, out)?;
+    if let Some(newest) = newest {
+        writeln!(
+            out,
+            "{WARNING}Clock{WARNING:#}      something here begins on {} only: this machine's clock is behind, or another one was ahead.\n           \
+             Put it right before anything is issued or revoked",
+            show::date(newest)
+        )?;
+    }
     next(home, remembered, out)
 }
 

@@ -19,6 +19,7 @@ use crate::passphrase::{self, Passphrase};
 use crate::progress::Progress;
 use crate::servers::LocalServers;
 use crate::show;
+use crate::tokens::LocalTokens;
 
 pub(crate) fn run(args: &Rotate, clock: Clock) -> Result<Exit, Failure> {
     if args.finish {
@@ -35,6 +36,15 @@ pub(crate) fn run(args: &Rotate, clock: Clock) -> Result<Exit, Failure> {
         Rotate { issuing: true, .. } => Some(Step::Issuing),
         _ => None,
     };
+    if args.keys.issuing_key.is_some() && step.is_none() {
+        let message = "--issuing-key names the key of a new issuing CA";
+        return Err(Failure::new(Exit::Usage, message).hint("Say --issuing or --root with it"));
+    }
+    let (root, issuing) = (
+        args.keys.root_key.as_deref(),
+        args.keys.issuing_key.as_deref(),
+    );
+    let hardware = LocalTokens::hardware(&args.token, root, issuing)?;
     if step == Some(Step::Root) {
         args.home.open()?.may_begin_root(clock())?;
     }
@@ -55,6 +65,7 @@ pub(crate) fn run(args: &Rotate, clock: Clock) -> Result<Exit, Failure> {
         return tell(args, &outcome, &authority, &request, now);
     }
     let mut authority = args.home.open_alone()?;
+    authority.use_hardware(hardware);
     let now = clock();
     check_root(&authority, step, now)?;
     if step.is_some() {
@@ -67,7 +78,13 @@ pub(crate) fn run(args: &Rotate, clock: Clock) -> Result<Exit, Failure> {
     drop(progress);
     remember(&mut authority, &report, &servers)?;
     let outcome = Outcome::of(&report, &authority, now);
-    tell(args, &outcome, &authority, &request, now)
+    let exit = tell(args, &outcome, &authority, &request, now)?;
+    // Only now: who must be handed something is not known to anybody before it is printed.
+    authority.told(&report).map_err(|error| Failure {
+        exit: Exit::Findings,
+        ..Failure::from(error).hint("All of it was done, and the next pgpki rotate tells it again")
+    })?;
+    Ok(exit)
 }
 
 /// Under a root that does not count nothing can be renewed, and a new one, which nobody trusts yet, is for a person to

@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 use pgpki_testing::{Scene, run};
 
 use crate::fixture::{
-    FINDINGS, back_up, crls, is_sound, issuing_crl, ledger, lose_home, restore, scene, serial_of,
+    FINDINGS, back_up, crls, ends, is_sound, issuing_crl, ledger, lose_home, restore, scene,
+    serial_of,
 };
 
 /// Nobody runs a server here, so that revoking says that nobody enforces it.
@@ -65,7 +67,7 @@ fn numbers_grow_with_a_clock_that_is_behind() {
     assert_eq!(output.status.code(), Some(FINDINGS), "{output:?}");
     let published = issuing_crl(&scene);
     lose_home(&scene);
-    restore(&scene, "pki.age");
+    restored_with_a_wrong_clock(&mut scene.command(RESTORE));
     revoke(&scene, "bob");
     let next = issuing_crl(&scene);
     assert!(
@@ -74,6 +76,74 @@ fn numbers_grow_with_a_clock_that_is_behind() {
     );
     assert_eq!(next.revoked.len(), 2);
     assert!(next.revoked.contains(&bob));
+}
+
+const RESTORE: [&str; 4] = ["restore", "--passphrase-file", "pass", "pki.age"];
+
+#[track_caller]
+fn restored_with_a_wrong_clock(restore: &mut Command) {
+    let (status, said) = ends(restore);
+    assert_eq!(status, Some(FINDINGS), "{said}");
+    assert!(said.contains("this machine's clock is behind"), "{said}");
+}
+
+/// The number of the next CRL, on a machine where nothing is installed.
+#[track_caller]
+fn next_number(scene: &Scene, when: &str, role: &str) -> u64 {
+    let issue = ["issue-client", "--out", "new", role];
+    run(&mut scene.command_at(when, issue));
+    let output = scene
+        .command_at(when, ["revoke", "--json", role])
+        .output()
+        .unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    report["crls"][0]["number"].as_u64().unwrap()
+}
+
+/// The home and everything that was installed is lost, and the clock of the new machine is behind the last CRL.
+#[test]
+fn no_number_is_used_twice_on_a_machine_that_knows_nothing() {
+    let scene = scene();
+    back_up(&scene, "pki.age");
+    let published = next_number(&scene, "+30d", "carol");
+    let elsewhere = |when: &str, number: u32| {
+        lose_home(&scene);
+        for gone in ["tls", "out", "new"] {
+            let _ = fs::remove_dir_all(scene.path(gone));
+        }
+        run(&mut scene.command_at(when, RESTORE));
+        let next = next_number(&scene, when, &format!("dave{number}"));
+        // Who is named has not been revoked again: it is the same CRL.
+        let output = scene
+            .command_at(when, ["revoke", "--json", &format!("dave{number}")])
+            .output()
+            .unwrap();
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(report["crls"][0]["number"], next, "{report}");
+        next
+    };
+    let first = elsewhere("+1d", 1);
+    assert!(first > published, "{first} after {published}");
+    // The same backup once more: neither do those repeat that came of the first.
+    let second = elsewhere("+2d", 2);
+    assert!(second > first, "{second} after {first}");
+    // A backup of what was restored.
+    scene.pgpki("backup --force --passphrase-file pass pki.age");
+    let third = next_number(&scene, "+3d", "erin");
+    assert!(third > second);
+    assert!(elsewhere("+3d", 3) > third);
+}
+
+#[test]
+fn a_clock_that_is_behind_the_backup_is_told() {
+    let scene = scene();
+    back_up(&scene, "pki.age");
+    let published = next_number(&scene, "+0d", "carol");
+    lose_home(&scene);
+    fs::remove_dir_all(scene.tls()).unwrap();
+    // As of a machine without a battery.
+    restored_with_a_wrong_clock(&mut scene.command_at("@2000-01-01 00:00:00", RESTORE));
+    assert!(next_number(&scene, "+0d", "dave") > published);
 }
 
 #[test]

@@ -61,15 +61,113 @@ fn everything_that_it_has_signed_is_refused_and_what_is_here_is_replaced() {
 }
 
 impl Stage {
-    /// What was moved away is told again, and does not count.
+    /// Who has no other one is told again and again.
     #[track_caller]
     fn is_settled_but_for_bob(&self) {
-        let report = self.rotate(DONE, &[]);
-        let places = report["places"].as_array().unwrap();
-        assert_eq!(places.len(), 1, "{report}");
-        assert_eq!(places[0]["outcome"], "moved-away");
-        assert!(report["lost"].is_null(), "{report}");
+        for _ in 0..2 {
+            let report = self.rotate(FINDINGS, &[]);
+            let places = report["places"].as_array().unwrap();
+            assert_eq!(places.len(), 1, "{report}");
+            assert_eq!(places[0]["outcome"], "moved-away");
+            assert_eq!(lost(&report), [("client", "bob", 0)]);
+            assert!(report["ended"].is_null(), "{report}");
+        }
     }
+
+    /// What the ledger says of each certificate of a role, in the order of their ends.
+    #[track_caller]
+    fn statuses(&self, status: i32, role: &str) -> Vec<String> {
+        let listed = self.json(status, &["inspect", "--all", "--json"]);
+        let certificates = listed["certificates"].as_array().unwrap().iter();
+        let his = certificates.filter(|it| it["subject"] == role);
+        his.map(|it| it["status"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    /// The roles and servers that `inspect` says have nothing that anybody accepts.
+    #[track_caller]
+    fn found(&self) -> Vec<String> {
+        let output = self.scene.command(["inspect", "--json"]).output().unwrap();
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let findings = report["findings"].as_array().unwrap().iter();
+        let found = findings.filter(|it| it["code"] == "issuer-revoked");
+        let found: Vec<String> = found
+            .map(|it| it["message"].as_str().unwrap().to_owned())
+            .collect();
+        assert_eq!(output.status.code(), Some(i32::from(!found.is_empty())));
+        found
+    }
+}
+
+/// Bob and carol have moved their folders away, and a standby has been given one. Each is named, by `rotate` and by
+/// `inspect`, until there is an end to it.
+#[test]
+fn whoever_has_no_other_one_is_named_until_that_is_settled() {
+    let stage = Stage::new();
+    for role in ["bob", "carol", "dave"] {
+        let away = stage.scene.path(format!("away-{role}"));
+        fs::rename(stage.client(role), away).unwrap();
+    }
+    let short = ["--days", "1"];
+    fs::rename(
+        stage.client_with("erin", &short),
+        stage.scene.path("away-erin"),
+    )
+    .unwrap();
+    stage.says(DONE, &["issue-server", "--out", "standby", "standby"]);
+    fs::rename(stage.scene.path("standby"), stage.scene.path("away")).unwrap();
+    stage.client("alice");
+    assert_eq!(stage.statuses(DONE, "bob"), ["valid"]);
+    stage.rotate(FINDINGS, &COMPROMISED);
+    assert_eq!(stage.statuses(FINDINGS, "bob"), ["revoked"]);
+    assert_eq!(stage.statuses(FINDINGS, "alice"), ["revoked", "valid"]);
+    let listed = stage.json(FINDINGS, &["inspect", "--json"]);
+    let clients = &listed["counts"].as_array().unwrap()[0];
+    assert_eq!(
+        (&clients["profile"], &clients["revoked"], &clients["valid"]),
+        (&"client".into(), &5.into(), &1.into())
+    );
+
+    let named = |stage: &Stage| {
+        let report = stage.rotate(FINDINGS, &[]);
+        let lost = lost(&report).into_iter();
+        let names: Vec<String> = lost.map(|(_, name, _)| name.to_owned()).collect();
+        names
+    };
+    assert_eq!(named(&stage), ["standby", "bob", "carol", "dave", "erin"]);
+    assert_eq!(stage.found().len(), 2);
+    // He is given another one, which is not where the first was.
+    stage.says(DONE, &["issue-client", "--out", "elsewhere", "bob"]);
+    assert_eq!(named(&stage), ["standby", "carol", "dave", "erin"]);
+    // She has left.
+    let revoked = stage.json(FINDINGS, &["revoke", "--json", "carol"]);
+    assert_eq!(revoked["places"][1]["outcome"], "unreached", "{revoked}");
+    assert_eq!(named(&stage), ["standby", "dave", "erin"]);
+    // What he has is not the end: that CA is lost as well.
+    stage.says(DONE, &["issue-client", "--out", "elsewhere", "dave"]);
+    fs::rename(
+        stage.scene.path("elsewhere/dave"),
+        stage.scene.path("away-again"),
+    )
+    .unwrap();
+    assert_eq!(named(&stage), ["standby", "erin"]);
+    stage.rotate(FINDINGS, &COMPROMISED);
+    assert_eq!(named(&stage), ["standby", "dave", "erin"]);
+    stage.says(DONE, &["issue-client", "--out", "elsewhere/again", "dave"]);
+    // The name's own standby has another one, and erin's is over.
+    stage.says(DONE, &["issue-server", "--out", "standby", "standby"]);
+    assert_eq!(named(&stage), ["erin"]);
+    assert!(
+        stage.found()[0].contains("1 role: erin"),
+        "{:?}",
+        stage.found()
+    );
+    let output = stage
+        .scene
+        .command_at("+2d", ["rotate", "--json", "--no-reload"])
+        .output();
+    let report: Value = serde_json::from_slice(&output.unwrap().stdout).unwrap();
+    assert!(report["lost"].is_null(), "{report}");
 }
 
 /// How many certificates the CRLs of the server have all in all.
@@ -198,6 +296,66 @@ fn without_its_directory_the_way_is_told() {
     run(Command::new("mkdir").args(["-m", "0700"]).arg(&issuing));
     scene.pgpki("rotate --issuing --compromised");
     assert_eq!(scene.pgpki("rotate"), "");
+}
+
+/// What mounts a directory read-only over itself, as long as it is there.
+struct ReadOnly(PathBuf);
+
+impl ReadOnly {
+    fn mount(directory: &Path) -> Self {
+        run(Command::new("mount").args(["--bind"]).args([directory; 2]));
+        let mounted = Self(directory.to_owned());
+        let remount = ["-o", "remount,bind,ro"];
+        run(Command::new("mount").args(remount).arg(directory));
+        mounted
+    }
+}
+
+impl Drop for ReadOnly {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+/// It cannot be kept from accepting what it does not know to be revoked; that is said, and how to end it.
+#[test]
+fn a_server_whose_files_cannot_be_written_is_open_to_the_thief_until_they_can() {
+    let stage = Stage::new();
+    let alice = stage.client("alice");
+    let stolen = stage.copied(&alice, "stolen");
+    let (own, stolen) = (stage.own("alice", &alice), stage.own("alice", &stolen));
+    let mut first = stage.session(&stolen);
+    let tls = ReadOnly::mount(&stage.scene.tls());
+    let said = stage.says(FINDINGS, &["rotate", "--issuing", "--compromised"]);
+    assert!(said.contains("failed  server localhost"), "{said}");
+    for part in [
+        "Until that is put right and pgpki rotate has run again",
+        "lets in whoever has a certificate of the revoked CA",
+        "refuses those with a new one. Stop it",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    assert!(first.has_ended());
+    stage.connects(&stolen);
+    stage.keeps_out(&own);
+    let mut second = stage.session(&stolen);
+    // It is said each time, to everybody.
+    let report = stage.rotate(FINDINGS, &[]);
+    let server = &report["places"][0];
+    assert!(
+        server["hint"].as_str().unwrap().contains("lets in"),
+        "{report}"
+    );
+    assert_eq!(lost(&report).last(), Some(&("client", "alice", 1)));
+    assert!(second.has_ended());
+    let mut third = stage.session(&stolen);
+    drop(tls);
+    let report = stage.rotate(FINDINGS, &[]);
+    assert_eq!(report["ended"][0]["pid"], third.pid, "{report}");
+    assert!(third.has_ended());
+    stage.keeps_out(&stolen);
+    stage.connects(&own);
+    stage.is_settled();
 }
 
 #[test]

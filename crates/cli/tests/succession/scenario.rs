@@ -3,13 +3,13 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use pgpki_testing::run;
 
-use crate::stage::{DONE, FINDINGS, Stage, files};
+use crate::stage::{DONE, FAILED, FINDINGS, Stage, files};
 
 /// How often each command is killed.
 const KILLS: u32 = 40;
@@ -46,6 +46,9 @@ pub(crate) struct Scenario {
 
 const PARTS: [&str; 3] = ["home", "tls", "clients"];
 
+/// EIO, in the words of the C library and of SQLite.
+const FAILURE: &str = "I/O error";
+
 impl Scenario {
     pub(crate) fn of(stage: Stage) -> Self {
         let saved = stage.scene.path("saved");
@@ -73,67 +76,63 @@ impl Scenario {
         begin.elapsed()
     }
 
-    /// Has the command meet with accidents of this kind, and `check` look after each. After the next run, which goes on,
-    /// it has `after` look as well.
-    pub(crate) fn survives(
-        &mut self,
-        accident: Accident,
-        args: &[&str],
-        check: impl Fn(&Stage),
-        after: impl Fn(&Stage),
-    ) {
+    /// Has the command meet with accidents of this kind, and its subject look after each.
+    pub(crate) fn survives(&mut self, accident: Accident, args: &[&str], subject: &impl Subject) {
         match accident {
-            Accident::Killed => self.kill(args, &check, &after),
-            Accident::AtEveryCall(fault) => self.fail(fault, args, &check, &after),
+            Accident::Killed => self.kill(args, subject),
+            Accident::AtEveryCall(fault) => self.fail(fault, args, subject),
         }
     }
 
     /// Kills the command again and again, at moments that are spread over all of its time.
-    fn kill(&mut self, args: &[&str], check: &impl Fn(&Stage), after: &impl Fn(&Stage)) {
+    fn kill(&mut self, args: &[&str], subject: &impl Subject) {
         let longest = self.duration(args);
         let mut killed = 0;
         for number in 0..KILLS {
             self.put_back();
+            subject.before(&self.stage);
             let mut command = self.stage.scene.command(args);
-            let command = command.stdout(Stdio::null()).stderr(Stdio::null());
+            let command = command.stdout(Stdio::piped()).stderr(Stdio::null());
             let mut child = command.spawn().unwrap();
             thread::sleep(longest * number / KILLS);
             child.kill().unwrap();
-            killed += u32::from(child.wait().unwrap().code().is_none());
-            self.is_survived(number % EACH_LOOK == 0, check, after);
+            let output = child.wait_with_output().unwrap();
+            killed += u32::from(output.status.code().is_none());
+            self.is_survived(number % EACH_LOOK == 0, &output, subject);
         }
         assert!(killed > KILLS / 4, "only {killed} were killed on the way");
     }
 
     /// Has the command meet with a fault at each of its calls that change something on disk, one after the other.
-    fn fail(
-        &mut self,
-        fault: &str,
-        args: &[&str],
-        check: &impl Fn(&Stage),
-        after: &impl Fn(&Stage),
-    ) {
+    fn fail(&mut self, fault: &str, args: &[&str], subject: &impl Subject) {
         let mut faults = 0;
         for call in CALLS {
             for number in 1.. {
                 self.put_back();
-                if !self.meets(call, &format!("{fault}:when={number}"), args) {
+                subject.before(&self.stage);
+                let before = self.handed_out();
+                let injected = format!("{fault}:when={number}");
+                let Some((line, output)) = self.meets(call, &injected, args) else {
                     break;
-                }
+                };
                 faults += 1;
-                self.is_survived(false, check, after);
+                if fault.starts_with("error=") {
+                    self.owns_up(&line, &output, &before, subject);
+                }
+                self.is_survived(false, &output, subject);
                 assert!(number < 100, "{call} never ends");
             }
         }
         assert!(faults > 10, "only {faults} calls were found");
     }
 
-    /// Runs the command under strace, which tampers with one call. Whether it came so far.
-    fn meets(&self, call: &str, fault: &str, args: &[&str]) -> bool {
+    /// Runs the command under strace, which tampers with one call: what strace says of that call, and how the command
+    /// ended, if it came so far.
+    fn meets(&self, call: &str, fault: &str, args: &[&str]) -> Option<(String, Output)> {
         let seen = self.stage.scene.path("strace");
         let program = self.stage.scene.command(args);
         let mut strace = Command::new("strace");
-        strace.args(["-f", "-qq", "-o"]).arg(&seen);
+        strace.args(["-f", "-y", "-qq", "-o"]).arg(&seen);
         strace.args(["-e", &format!("trace={call}")]);
         strace.args(["-e", &format!("inject={call}:{fault}")]);
         strace.arg(program.get_program()).args(args);
@@ -143,36 +142,112 @@ impl Scenario {
             strace.env(name, value.unwrap());
         }
         let output = strace.stdin(Stdio::null()).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let said = said(&output);
         assert!(!said.contains("panicked"), "{call} {fault}: {said}");
         let seen = fs::read_to_string(seen).unwrap();
-        seen.contains("(INJECTED)") || seen.contains("killed by SIGKILL")
+        let is_met =
+            |line: &&str| line.contains("(INJECTED)") || line.contains("killed by SIGKILL");
+        let line = seen.lines().find(is_met)?;
+        Some((line.to_owned(), output))
     }
 
-    fn is_survived(&mut self, thoroughly: bool, check: &impl Fn(&Stage), after: &impl Fn(&Stage)) {
+    /// A call that failed is told, and the exit status is the truth.
+    fn owns_up(
+        &self,
+        line: &str,
+        output: &Output,
+        before: &[(PathBuf, Vec<u8>)],
+        subject: &impl Subject,
+    ) {
+        let said = said(output);
+        let is_told = said.contains(FAILURE);
+        assert!(is_told || is_passed_over(line), "{line}: {output:?}");
+        let what_is_left = said.lines().filter(|line| line.starts_with("left  "));
+        let is_mere_tidying = what_is_left.clone().count() == said.matches(FAILURE).count();
+        match output.status.code() {
+            Some(DONE) => assert!(is_mere_tidying, "{line}: {output:?}"),
+            Some(FINDINGS) => {}
+            Some(FAILED) => assert_eq!(self.handed_out(), before, "{line}: {output:?}"),
+            _ => panic!("{line}: {output:?}"),
+        }
+        if is_mere_tidying && what_is_left.count() == 0 {
+            subject.is_done(&self.stage);
+        }
+    }
+
+    /// Every file of servers and clients, with what is in it.
+    fn handed_out(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let parts = PARTS[1..].iter().map(|part| self.stage.scene.path(part));
+        parts.flat_map(|part| files(&part)).collect()
+    }
+
+    fn is_survived(&mut self, thoroughly: bool, output: &Output, subject: &impl Subject) {
         no_key_is_readable(&self.stage);
-        check(&self.stage);
+        subject.check(&self.stage);
         if thoroughly {
             self.stage.cluster.restart().unwrap();
-            check(&self.stage);
+            subject.check(&self.stage);
         }
-        self.goes_on();
-        check(&self.stage);
-        after(&self.stage);
+        let next = self.goes_on(subject);
+        subject.check(&self.stage);
+        let told = [output, &next].map(|it| String::from_utf8_lossy(&it.stdout).into_owned());
+        subject.after(&self.stage, &told);
         if thoroughly {
-            self.stage.is_settled();
+            subject.is_settled(&self.stage);
         }
     }
 
     /// The next run brings everything in order, and the one after that finds nothing to do.
-    fn goes_on(&self) {
+    fn goes_on(&self, subject: &impl Subject) -> Output {
         let output = self.stage.scene.command(["rotate"]).output().unwrap();
         let status = output.status.code();
         assert!(matches!(status, Some(DONE | FINDINGS)), "{output:?}");
-        assert_eq!(self.stage.says(DONE, &["rotate"]), "");
+        subject.is_done(&self.stage);
         no_key_is_readable(&self.stage);
         nothing_is_left(&self.stage);
+        output
     }
+}
+
+/// Whoever is there when a command meets with an accident.
+pub(crate) trait Subject {
+    /// Before each.
+    fn before(&self, _stage: &Stage) {}
+
+    /// After the accident, after a restart of the server, and after the run that went on.
+    fn check(&self, stage: &Stage);
+
+    /// After the run that went on; `told` is what the command and that run have printed.
+    fn after(&self, _stage: &Stage, _told: &[String; 2]) {}
+
+    /// One more run finds nothing to do.
+    fn is_done(&self, stage: &Stage) {
+        assert_eq!(stage.says(DONE, &["rotate"]), "");
+    }
+
+    /// And nor does anybody else.
+    fn is_settled(&self, stage: &Stage) {
+        stage.is_settled();
+    }
+}
+
+impl<F: Fn(&Stage)> Subject for F {
+    fn check(&self, stage: &Stage) {
+        self(stage);
+    }
+}
+
+/// Whether a call that strace has had fail is one of those that nobody makes anything of: SQLite does not look whether the
+/// directory of a new journal was synced, and an empty directory of former folders may stay.
+fn is_passed_over(line: &str) -> bool {
+    let is_of_journal = line.contains("fdatasync(") && line.contains("/home>)");
+    let is_of_formers = line.contains(".pgpki") && line.contains("AT_REMOVEDIR");
+    is_of_journal || is_of_formers
+}
+
+fn said(output: &Output) -> String {
+    let text = [&*output.stdout, &*output.stderr].concat();
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 fn copy(from: &Path, into: &Path) {

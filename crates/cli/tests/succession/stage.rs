@@ -19,6 +19,8 @@ pub(crate) const USAGE: i32 = 2;
 pub(crate) const REFUSED: i32 = 3;
 /// A passphrase that is wrong, for one.
 pub(crate) const BAD_INPUT: i32 = 4;
+/// It failed, and nothing has changed.
+pub(crate) const FAILED: i32 = 5;
 
 pub(crate) struct Stage {
     pub(crate) cluster: Cluster,

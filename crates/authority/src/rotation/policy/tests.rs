@@ -12,6 +12,7 @@ use time::Duration;
 use time::macros::datetime;
 
 use super::*;
+use crate::format::Format;
 
 pub(super) const START: OffsetDateTime = datetime!(2026-01-01 03:17 UTC);
 
@@ -61,6 +62,7 @@ impl Paper {
                 },
                 algorithm: KeyAlgorithm::P256,
                 days: None,
+                formats: vec![Format::Libpq],
                 owner: Owner { uid: 0, gid: 0 },
             };
             let signer = paper.hierarchy.server_signer(START).unwrap().clone();

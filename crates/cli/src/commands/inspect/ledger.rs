@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use pgpki_authority::Authority;
-use pgpki_authority::ledger::{Certificate, Count};
+use pgpki_authority::ledger::{Certificate, Count, LeafHolder};
 use pgpki_core::document::printable;
 use pgpki_core::due::{Phase, Within};
 use pgpki_core::finding::{Finding, Severity};
@@ -22,6 +22,9 @@ use crate::show::{self, FAINT, STRONG};
 /// How many certificates the first screen shows.
 const SCREEN: usize = 50;
 
+/// How many holders one finding names; the rest is counted.
+const NAMED: usize = 20;
+
 /// How many certificates are read at a time, so that memory does not grow with the ledger.
 const PAGE: usize = 1000;
 
@@ -36,6 +39,7 @@ pub(super) fn run(args: &Inspect, now: OffsetDateTime) -> Result<Exit, Failure> 
     let mut findings = findings(&urgent, &counts, now);
     let installed = authority.ledger().expired_installations(now)?;
     findings.extend(installed.iter().map(expired_installation));
+    findings.extend(issuer_revoked(&authority.ledger().without_another(now)?));
     if args.json {
         let mut out = json::stdout();
         report(
@@ -185,6 +189,37 @@ fn expired_installation(certificate: &Certificate) -> Finding {
         ),
         hint: "pgpki rotate renews it, if that server is still there.".to_owned(),
     }
+}
+
+/// Whoever has been handed nothing else than what an issuing CA has signed that was revoked since, by profile.
+fn issuer_revoked(holders: &[LeafHolder]) -> Vec<Finding> {
+    let of_profile = holders.chunk_by(|a, b| a.profile == b.profile);
+    let finding = |of_profile: &[LeafHolder]| {
+        let first = of_profile.first()?;
+        let names = of_profile.iter().take(NAMED);
+        let names: Vec<String> = names.map(|it| printable(&it.common_name)).collect();
+        let more = match of_profile.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
+        let (whose, another) = match first.profile {
+            Profile::Server => ("server", "pgpki issue-server"),
+            _ => ("role", "pgpki issue-client"),
+        };
+        Some(Finding {
+            code: "issuer-revoked",
+            severity: Severity::Error,
+            message: format!(
+                "the issuing CA was revoked that signed the last certificate of {}: {}{more}",
+                show::count(of_profile.len(), whose),
+                names.join(", ")
+            ),
+            hint: format!(
+                "{another} makes another one, to be handed over; pgpki revoke says that nobody waits for one."
+            ),
+        })
+    };
+    of_profile.filter_map(finding).collect()
 }
 
 /// What is wrong, counted by profile: a thousand clients that are due are one finding.

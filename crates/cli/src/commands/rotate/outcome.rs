@@ -1,9 +1,10 @@
 //! What a rotation did, as it is told: the report of `--json`, and the exit status.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pgpki_authority::ledger::{KnownCa, KnownPlace, Leaf, Place};
-use pgpki_authority::rotation::{Holds, Plan, Report, Seen, Step, SuccessionProblem};
+use pgpki_authority::rotation::{self, Holds, Plan, Report, Seen, Step, SuccessionProblem};
 use pgpki_authority::{Authority, DeliverError, Installed, Live, SuccessionError, TakenUp};
 use pgpki_core::issue::Issued;
 use pgpki_core::profile::Profile;
@@ -13,6 +14,10 @@ use time::OffsetDateTime;
 use super::root_change::SessionLine;
 use crate::exit::Exit;
 use crate::show;
+
+/// What a server does that does not know yet that its CA was revoked.
+const LEFT_BEHIND: &str = "Until that is put right and pgpki rotate has run again, this server lets in whoever has a \
+    certificate of the revoked CA, a thief's included, and refuses those with a new one. Stop it if that cannot wait";
 
 /// A certificate of the ledger, in a report about what became of it.
 #[derive(Serialize)]
@@ -42,7 +47,7 @@ impl LeafLine {
 #[derive(Serialize)]
 pub(super) struct Line {
     /// `renewed`, `refreshed`, `taken-up`, `would-renew`, `would-refresh`, `waiting`, `moved-away`, `changed`,
-    /// `put-back`, `failed`.
+    /// `sealed`, `put-back`, `failed`.
     pub(super) outcome: &'static str,
     pub(super) path: String,
     pub(super) kind: &'static str,
@@ -73,7 +78,7 @@ pub(super) struct Line {
 pub(super) struct Outcome {
     pub(super) version: u32,
     pub(super) dry_run: bool,
-    /// `not-due`, `renewed`, `would-renew`, `passphrase-needed`, `failed`; `replaced`, `would-replace` where the one
+    /// `not-due`, `renewed`, `would-renew`, `passphrase-needed`, `token-needed`, `failed`; `replaced`, `would-replace` where the one
     /// before has ended and cannot sign it; `finished`, `undone`.
     pub(super) root: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,6 +90,9 @@ pub(super) struct Outcome {
     pub(super) issuing_ca_reason: Option<String>,
     pub(super) issuing_ca_not_after: String,
     pub(super) places: Vec<Line>,
+    /// Certificates that are due, and whose keys are elsewhere.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) elsewhere: Vec<Elsewhere>,
     /// Whose certificates nobody accepts any more, because their CA was revoked.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) lost: Vec<Lost>,
@@ -108,6 +116,30 @@ pub(super) struct Outcome {
     pub(super) is_refused: bool,
 }
 
+/// A certificate that only whoever has its key can have renewed.
+#[derive(Serialize)]
+pub(super) struct Elsewhere {
+    pub(super) profile: &'static str,
+    pub(super) name: String,
+    pub(super) serial: String,
+    pub(super) not_after: String,
+    #[serde(skip)]
+    pub(super) end: OffsetDateTime,
+}
+
+impl Elsewhere {
+    fn of(leaf: &Leaf) -> Self {
+        let end = leaf.validity.not_after;
+        Self {
+            profile: leaf.profile.as_str(),
+            name: leaf.common_name.clone(),
+            serial: leaf.serial.to_string(),
+            not_after: show::rfc3339(end),
+            end,
+        }
+    }
+}
+
 /// A holder who must be handed a new certificate.
 #[derive(Serialize)]
 pub(super) struct Lost {
@@ -118,36 +150,14 @@ pub(super) struct Lost {
 }
 
 impl Lost {
-    fn of(report: &Report) -> Vec<Self> {
-        let ready = |profile, name: &str| {
-            let is_his = |(place, issued): &&(Place, Issued)| {
-                place.holder.profile() == profile && issued.common_name == name
-            };
-            let renewed = report.handed_over.iter().filter(is_his);
-            renewed
-                .map(|(place, _)| place.path.to_string_lossy().into_owned())
-                .collect()
-        };
-        Self::each(&report.lost, ready)
-    }
-
-    /// Each holder once, with the folders that are ready for him.
-    fn each(leaves: &[Leaf], ready: impl Fn(Profile, &str) -> Vec<String>) -> Vec<Self> {
-        let mut holders: Vec<(Profile, &str)> = Vec::new();
-        for leaf in leaves {
-            let holder = (leaf.profile, &*leaf.common_name);
-            if !holders.contains(&holder) {
-                holders.push(holder);
-            }
-        }
-        let holders = holders.into_iter();
-        holders
-            .map(|(profile, name)| Self {
-                profile: profile.as_str(),
-                name: name.to_owned(),
-                renewed: ready(profile, name),
-            })
-            .collect()
+    fn of(lost: &[rotation::Lost]) -> Vec<Self> {
+        let path = |path: &PathBuf| path.to_string_lossy().into_owned();
+        let lost = lost.iter().map(|it| Self {
+            profile: it.holder.profile.as_str(),
+            name: it.holder.common_name.clone(),
+            renewed: it.ready.iter().map(path).collect(),
+        });
+        lost.collect()
     }
 }
 
@@ -167,7 +177,8 @@ impl Outcome {
         let step = report.succession.as_ref().map(|(step, _)| *step);
         let mut outcome = Self {
             places: places.collect(),
-            lost: Lost::of(report),
+            elsewhere: report.elsewhere.iter().map(Elsewhere::of).collect(),
+            lost: Lost::of(&report.lost),
             ended: report.ended.iter().map(SessionLine::of).collect(),
             problems: report.problems.clone(),
             swept: report.swept,
@@ -188,6 +199,7 @@ impl Outcome {
             ),
             ..Self::nothing(authority, now)
         };
+        outcome.warn_of_servers_left_behind(authority);
         outcome.step(step, ["renewed", "replaced"]);
         let newest = authority.hierarchy().newest_root();
         if step == Some(Step::Root) && newest.is_some_and(|root| root.cross.is_none()) {
@@ -196,6 +208,7 @@ impl Outcome {
         if let Some((step, problem)) = &report.problem {
             let (what, reason) = match problem {
                 SuccessionProblem::PassphraseNeeded => ("passphrase-needed", None),
+                SuccessionProblem::TokenNeeded(error) => ("token-needed", Some(error.to_string())),
                 SuccessionProblem::Failed(error) => {
                     let hint = error.hint().map(|hint| format!(". {hint}"));
                     (
@@ -239,7 +252,8 @@ impl Outcome {
         let mut outcome = Self {
             dry_run: true,
             places: places.collect(),
-            lost: Lost::each(&plan.lost, |_, _| Vec::new()),
+            elsewhere: plan.elsewhere.iter().map(Elsewhere::of).collect(),
+            lost: Lost::of(&plan.lost),
             ..Self::nothing(authority, now)
         };
         outcome.step(plan.succession, ["would-renew", "would-replace"]);
@@ -248,6 +262,24 @@ impl Outcome {
             outcome.root = "would-replace";
         }
         outcome
+    }
+
+    /// A server that could not be given what came in place of a revoked CA fails open to whoever has its key, and closed to
+    /// everybody else.
+    fn warn_of_servers_left_behind(&mut self, authority: &Authority) {
+        let is_behind = |line: &Line| {
+            let known = authority.ledger().place(Path::new(&line.path));
+            let issuer = known.ok().flatten().map(|known| known.issuer);
+            let issuer = issuer.and_then(|issuer| authority.hierarchy().ca(issuer));
+            issuer.is_some_and(|ca| ca.state.is_revoked())
+        };
+        let failed = |line: &&mut Line| matches!(line.outcome, "failed" | "put-back");
+        for line in self.places.iter_mut().filter(failed) {
+            if line.profile == Profile::Server.as_str() && is_behind(line) {
+                let hint = line.hint.take().map(|hint| format!("{hint}. "));
+                line.hint = Some(hint.unwrap_or_default() + LEFT_BEHIND);
+            }
+        }
     }
 
     fn step(&mut self, step: Option<Step>, [renewed, replaced]: [&'static str; 2]) {
@@ -276,6 +308,7 @@ impl Outcome {
             issuing_ca_reason: None,
             issuing_ca_not_after: end(issuing),
             places: Vec::new(),
+            elsewhere: Vec::new(),
             lost: Vec::new(),
             ended: Vec::new(),
             problems: Vec::new(),
@@ -295,15 +328,17 @@ impl Outcome {
         let something_done = ["renewed", "refreshed", "taken-up"].into_iter().any(is)
             || ["renewed", "replaced", "finished", "undone"]
                 .into_iter()
-                .any(ca_is);
+                .any(ca_is)
+            || !self.ended.is_empty();
         let failed = is("failed")
             || ca_is("failed")
             || !self.stopped.is_empty()
             || !self.problems.is_empty();
         let unfinished = is("waiting")
             || ca_is("passphrase-needed")
+            || ca_is("token-needed")
             || self.root == "replaced"
-            || !(self.lost.is_empty() || self.dry_run);
+            || !(self.lost.is_empty() || self.issuing_ca == "would-replace");
         match (failed, something_done) {
             _ if is("put-back") => Exit::PutBack,
             (true, false) if self.is_wrong_passphrase && !is("failed") => Exit::BadInput,
@@ -321,6 +356,10 @@ impl Outcome {
             && self.swept == 0
             && self.left.is_empty()
             && self.stopped.is_empty()
+            && self.elsewhere.is_empty()
+            && self.lost.is_empty()
+            && self.ended.is_empty()
+            && self.problems.is_empty()
     }
 }
 
@@ -418,6 +457,7 @@ impl Line {
                 reason: why.clone(),
                 ..Self::known("changed", &seen.known)
             },
+            Holds::Expected | Holds::Outdated => Self::known("sealed", &seen.known),
             _ => Self::known("moved-away", &seen.known),
         }
     }

@@ -27,7 +27,7 @@ pub(super) fn finish(args: &Rotate, clock: Clock) -> Result<Exit, Failure> {
         let authority = args.home.open()?;
         return Left::now(args, &authority, clock())?.tell(args);
     }
-    let mut authority = args.home.open_alone()?;
+    let mut authority = args.home.open_to_sign(&args.token)?;
     let now = clock();
     let left = Left::now(args, &authority, now)?;
     if !left.is_empty() {
@@ -44,7 +44,7 @@ pub(super) fn finish(args: &Rotate, clock: Clock) -> Result<Exit, Failure> {
 
 /// Goes back to the old root.
 pub(super) fn undo(args: &Rotate, clock: Clock) -> Result<Exit, Failure> {
-    let mut authority = args.home.open_alone()?;
+    let mut authority = args.home.open_to_sign(&args.token)?;
     let now = clock();
     let mut servers = LocalServers::new(!args.no_reload, &authority, now)?;
     let progress = Progress::new(None);

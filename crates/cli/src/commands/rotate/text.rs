@@ -11,6 +11,9 @@ use super::outcome::{Line, Lost, Outcome};
 use crate::exit::Failure;
 use crate::show::{self, BAD, GOOD, STRONG, WARNING};
 
+/// How many of those who must be handed a new certificate are named; the rest is counted.
+const NAMED: usize = 50;
+
 pub(super) fn print(
     outcome: &Outcome,
     authority: &Authority,
@@ -30,6 +33,7 @@ pub(super) fn print(
     for line in &outcome.places {
         place(line, out)?;
     }
+    elsewhere(outcome, out)?;
     lost(outcome, out)?;
     sessions(outcome, out)?;
     if outcome.swept > 0 {
@@ -86,6 +90,12 @@ fn root(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
              A new one needs its key's passphrase, long before that:\n     \
              pgpki rotate --root-passphrase-file FILE"
         ),
+        "token-needed" => writeln!(
+            out,
+            "{WARNING}due{WARNING:#}  the root ends {end}, and everything under it.\n     \
+             A new one needs the token with its key, long before that: pgpki rotate --pin-file FILE\n     {}",
+            printable(outcome.root_reason.as_deref().unwrap_or_default())
+        ),
         "failed" => {
             let reason = outcome.root_reason.as_deref().unwrap_or_default();
             let reason = printable(reason);
@@ -98,6 +108,20 @@ fn root(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
     }
 }
 
+fn elsewhere(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
+    for leaf in outcome.elsewhere.iter().take(NAMED) {
+        let (profile, name, end) = (leaf.profile, printable(&leaf.name), show::date(leaf.end));
+        writeln!(
+            out,
+            "{WARNING}elsewhere{WARNING:#}  {profile} {STRONG}{name}{STRONG:#}  ends {end}, and its key is not here: whoever has it needs another one, with pgpki sign or issue-{profile}"
+        )?;
+    }
+    match outcome.elsewhere.len().checked_sub(NAMED) {
+        Some(more @ 1..) => writeln!(out, "  … and {more} more; --json names all"),
+        _ => Ok(()),
+    }
+}
+
 fn lost(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
     if outcome.lost.is_empty() {
         return Ok(());
@@ -105,22 +129,24 @@ fn lost(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
     writeln!(
         out,
         "\n{}",
-        match outcome.dry_run {
-            true =>
+        match outcome.issuing_ca {
+            "would-replace" =>
                 "Nobody would accept these any more; whoever has one would have to be handed a new one:",
-            false => "Nobody accepts these any more; whoever has one must be handed a new one:",
+            _ => "Nobody accepts these any more; whoever has one must be handed a new one:",
         }
     )?;
     for Lost {
         profile,
         name,
         renewed,
-    } in &outcome.lost
+    } in outcome.lost.iter().take(NAMED)
     {
         let name = printable(name);
         let renewed: Vec<String> = renewed.iter().map(|path| printable(path)).collect();
         match renewed.is_empty() {
-            true if outcome.dry_run => writeln!(out, "  {profile} {STRONG}{name}{STRONG:#}")?,
+            true if outcome.issuing_ca == "would-replace" => {
+                writeln!(out, "  {profile} {STRONG}{name}{STRONG:#}")?;
+            }
             true => writeln!(
                 out,
                 "  {profile} {STRONG}{name}{STRONG:#}  where the old one went is not known: issue another one"
@@ -131,6 +157,17 @@ fn lost(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
                 renewed.join(", ")
             )?,
         }
+    }
+    if let Some(more @ 1..) = outcome.lost.len().checked_sub(NAMED) {
+        writeln!(out, "  … and {more} more; --json names all")?;
+    }
+    let is_waiting = |lost: &Lost| lost.renewed.is_empty();
+    if !outcome.dry_run && outcome.lost.iter().any(is_waiting) {
+        writeln!(
+            out,
+            "Who has no new one is named each time, until one was issued: pgpki issue-client, issue-server;\n\
+             or nobody waits for one: pgpki revoke ROLE, or SERIAL for a server"
+        )?;
     }
     Ok(())
 }
@@ -172,6 +209,12 @@ fn issuing_ca(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
             "{WARNING}due{WARNING:#}  the issuing CA ends {end}, and everything it signs with it.\n     \
              Renewing it needs the root key's passphrase before that:\n     \
              pgpki rotate --root-passphrase-file FILE"
+        ),
+        "token-needed" => writeln!(
+            out,
+            "{WARNING}due{WARNING:#}  the issuing CA ends {end}, and everything it signs with it.\n     \
+             Renewing it needs the token with the root key before that: pgpki rotate --pin-file FILE\n     {}",
+            printable(outcome.issuing_ca_reason.as_deref().unwrap_or_default())
         ),
         "failed" => {
             let reason = outcome.issuing_ca_reason.as_deref().unwrap_or_default();
@@ -242,6 +285,10 @@ fn place(line: &Line, out: &mut impl Write) -> io::Result<()> {
         "moved-away" => writeln!(
             out,
             "{WARNING}moved away{WARNING:#}  {profile} {STRONG}{name}{STRONG:#}  ends {end}; {path} is not there any more: issue another one where it is needed"
+        ),
+        "sealed" => writeln!(
+            out,
+            "{WARNING}left alone{WARNING:#}  {profile} {STRONG}{name}{STRONG:#}  ends {end}  {path} has a PKCS#12 file, and only a person knows its passphrase: issue it again"
         ),
         "changed" => {
             let why = match &line.reason {

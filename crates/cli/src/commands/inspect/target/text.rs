@@ -135,6 +135,7 @@ fn opening(opening: Opening) -> &'static str {
         Opening::PassphraseNeeded => "needs its passphrase: --passphrase-file FILE",
         Opening::WrongPassphrase => "the passphrase does not open it",
         Opening::Unsupported => "its encryption cannot be opened here",
+        Opening::TooCostly => "opening it would cost more work than a file may",
         Opening::Opened => "opened",
     }
 }
