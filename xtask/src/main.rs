@@ -9,6 +9,7 @@ mod fetch;
 mod prerequisites;
 mod running;
 mod test;
+mod vectors;
 
 use std::process::ExitCode;
 
@@ -30,6 +31,8 @@ enum Chore {
     Test(test::Args),
     /// Fetch one PostgreSQL of every major version that the tests run on, as `test` does
     Fetch,
+    /// Fetch the published certificates and keys that the tests read, as `test` does
+    Vectors,
     /// Make the clients in other languages, as `test` does, then run the tests that connect with them
     Drivers(drivers::Args),
     /// Measure how long things take, as ratios
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Chore::Demo(args) => demo::run(&args),
         Chore::Test(args) => test::run(&args),
         Chore::Fetch => fetch::run(),
+        Chore::Vectors => vectors::run(),
         Chore::Drivers(args) => drivers::run(&args),
         Chore::Bench(args) => bench::run(&args),
         Chore::Spent(args) => bench::spent(&args),

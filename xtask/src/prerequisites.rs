@@ -3,6 +3,8 @@
 
 use std::env;
 use std::fs;
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::Command;
 
@@ -72,11 +74,40 @@ pub(crate) const AGE: Need = Need {
     is_here: || in_path("age"),
 };
 
+/// Is the token that CAs' keys are in.
+pub(crate) const SOFTHSM: Need = Need {
+    name: "SoftHSM 2 in /usr/lib/softhsm",
+    package: "softhsm2",
+    is_here: || in_path("softhsm2-util") && Path::new("/usr/lib/softhsm/libsofthsm2.so").is_file(),
+};
+
+/// Judges what is in a token, and puts keys there.
+pub(crate) const OPENSC: Need = Need {
+    name: "OpenSC's pkcs11-tool",
+    package: "opensc",
+    is_here: || in_path("pkcs11-tool"),
+};
+
 /// Is the attacker in tests of a hostile owner: it plants links faster than a shell.
 pub(crate) const PYTHON: Need = Need {
     name: "python3",
     package: "python3",
     is_here: || in_path("python3"),
+};
+
+/// Makes requests for certificates, beside openssl, GnuTLS, Go and Java.
+pub(crate) const PYTHON_CRYPTOGRAPHY: Need = Need {
+    name: "Python's cryptography",
+    package: "python3-cryptography",
+    // Debian's Python has it, which need not be the first in the path.
+    is_here: || {
+        ["python3", "/usr/bin/python3"].iter().any(|python| {
+            let output = Command::new(python)
+                .args(["-c", "import cryptography"])
+                .output();
+            output.is_ok_and(|it| it.status.success())
+        })
+    },
 };
 
 /// Reloads units, in namespaces of its own.
@@ -151,6 +182,78 @@ pub(crate) const PYTHON_VENV: Need = Need {
     },
 };
 
+/// Ruby's driver.
+pub(crate) const RUBY_PG: Need = Need {
+    name: "ruby with pg",
+    package: "ruby-pg",
+    is_here: || succeeds("ruby", &["-e", "require 'pg'"]),
+};
+
+/// The part of Rails that connects.
+pub(crate) const ACTIVE_RECORD: Need = Need {
+    name: "ruby's active_record",
+    package: "ruby-activerecord",
+    is_here: || succeeds("ruby", &["-e", "require 'active_record'"]),
+};
+
+/// Runs PHP's snippets.
+pub(crate) const PHP: Need = Need {
+    name: "php",
+    package: "php-cli",
+    is_here: || in_path("php"),
+};
+
+/// PHP's driver.
+pub(crate) const PHP_PDO: Need = Need {
+    name: "PDO's driver for PostgreSQL",
+    package: "php-pgsql",
+    is_here: || {
+        succeeds(
+            "php",
+            &["-r", "exit(extension_loaded('pdo_pgsql') ? 0 : 1);"],
+        )
+    },
+};
+
+/// Perl's driver.
+pub(crate) const DBD_PG: Need = Need {
+    name: "perl with DBD::Pg",
+    package: "libdbd-pg-perl",
+    is_here: || succeeds("perl", &["-MDBD::Pg", "-e", "1"]),
+};
+
+/// Stands between a client and the server.
+pub(crate) const PGBOUNCER: Need = Need {
+    name: "pgbouncer",
+    package: "pgbouncer",
+    is_here: || in_path("pgbouncer"),
+};
+
+/// Its code says what it makes of its file.
+pub(crate) const PATRONI: Need = Need {
+    name: "patroni for /usr/bin/python3",
+    package: "patroni",
+    is_here: || {
+        succeeds(
+            "/usr/bin/python3",
+            &["-c", "import patroni.postgresql.config"],
+        )
+    },
+};
+
+/// Its code says what it makes of its file. The successor is no package of Debian's, and reads the
+/// same files.
+pub(crate) const COMPOSE: Need = Need {
+    name: "docker-compose for /usr/bin/python3",
+    package: "docker-compose",
+    is_here: || succeeds("/usr/bin/python3", &["-c", "import compose.config"]),
+};
+
+fn succeeds(program: &str, args: &[&str]) -> bool {
+    let output = Command::new(program).args(args).output();
+    output.is_ok_and(|it| it.status.success())
+}
+
 /// Returns when everything is here. Installs what is missing as root on Debian and its derivatives;
 /// says what to install anywhere else.
 pub(crate) fn ensure(needs: &[&Need]) -> Result<(), Failure> {
@@ -202,6 +305,7 @@ fn install(missing: &[&Need]) -> Result<(), Failure> {
         .contains(&POSTGRESQL.package)
         .then(NoMainCluster::arrange)
         .transpose()?;
+    let _no_services = NoServices::arrange()?;
     apt_get(&["update"])?;
     apt_get(&[&["install", "--yes", "--no-install-recommends"], &*packages].concat())
 }
@@ -235,6 +339,45 @@ impl Drop for NoMainCluster {
     fn drop(&mut self) {
         // What else the administrator installs later is to behave as usual.
         if let Err(error) = fs::remove_file(Self::FILE) {
+            eprintln!("xtask: cannot remove {}: {error}", Self::FILE);
+        }
+    }
+}
+
+/// While it lives, Debian's packages start no services: PgBouncer on port 6432 would be another
+/// surprise. Where somebody has said so already, or otherwise, that is left.
+struct NoServices {
+    is_ours: bool,
+}
+
+impl NoServices {
+    /// Asked by `invoke-rc.d` and `deb-systemd-invoke`; 101 is "action forbidden by policy".
+    const FILE: &str = "/usr/sbin/policy-rc.d";
+    const TEXT: &str = "#!/bin/sh\nexit 101\n";
+
+    fn arrange() -> Result<Self, Failure> {
+        let mut options = fs::OpenOptions::new();
+        let file = options.write(true).create_new(true).mode(0o755);
+        let written = file.open(Self::FILE).and_then(|mut file| {
+            file.set_permissions(fs::Permissions::from_mode(0o755))?;
+            file.write_all(Self::TEXT.as_bytes())
+        });
+        match written {
+            Ok(()) => Ok(Self { is_ours: true }),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(Self { is_ours: false }),
+            Err(error) => Err(Failure::Said(format!(
+                "cannot write {}: {error}",
+                Self::FILE
+            ))),
+        }
+    }
+}
+
+impl Drop for NoServices {
+    fn drop(&mut self) {
+        if self.is_ours
+            && let Err(error) = fs::remove_file(Self::FILE)
+        {
             eprintln!("xtask: cannot remove {}: {error}", Self::FILE);
         }
     }

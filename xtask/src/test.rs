@@ -9,9 +9,11 @@ use pgpki_testing::ServerPrograms;
 use crate::drivers;
 use crate::fetch;
 use crate::prerequisites::{
-    self, AGE, FAKETIME, GNUTLS, OPENSSL, POSTGRESQL, PYTHON, STRACE, SYSTEMD, UTIL_LINUX,
+    self, AGE, FAKETIME, GNUTLS, OPENSC, OPENSSL, POSTGRESQL, PYTHON, PYTHON_CRYPTOGRAPHY, SOFTHSM,
+    STRACE, SYSTEMD, UTIL_LINUX,
 };
 use crate::running::{self, Failure};
+use crate::vectors;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -34,9 +36,13 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         &AGE,
         &FAKETIME,
         &PYTHON,
+        &PYTHON_CRYPTOGRAPHY,
         &SYSTEMD,
+        &SOFTHSM,
+        &OPENSC,
     ])?;
     drivers::ensure()?;
+    vectors::ensure()?;
     let versions = fetch::all()?;
     let mut tests = cargo();
     tests.env(ServerPrograms::VERSIONS_VARIABLE, versions);

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use pgpki_core::ca_key::TokenError;
 use pgpki_core::issue::IssueError;
 use pgpki_core::key::KeyError;
 use pgpki_core::profile::Profile;
@@ -14,6 +15,7 @@ use crate::credential::{Signer, Trust, chain};
 use crate::hierarchy::Hierarchy;
 use crate::ledger::{self, CaState, Crl, KnownCa, Ledger, LedgerError};
 use crate::settings::{self, Settings, SettingsError};
+use crate::tokens::{Hardware, KeyPlace};
 
 pub(crate) const ROOT: &str = "root";
 pub(crate) const ISSUING: &str = "issuing";
@@ -54,6 +56,15 @@ pub enum AuthorityError {
     /// A key could not be made.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// A key in a token could not be found or made.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// Another CA has the key that was named for a new one.
+    #[error("the key that was named is that of {ca:?}: each CA has one of its own")]
+    KeyInUse {
+        /// The common name of the CA that has it.
+        ca: String,
+    },
     /// A CA that the ledger knows is not among those whose keys are kept: the home is made of parts of different
     /// authorities, or a file of the CA was lost.
     #[error(
@@ -83,6 +94,19 @@ pub enum AuthorityError {
     Lock(#[from] LockError),
 }
 
+impl AuthorityError {
+    /// What came of asking a token, if it is about that.
+    #[must_use]
+    pub fn token(&self) -> Option<&TokenError> {
+        match self {
+            Self::Token(error)
+            | Self::Issue(IssueError::Token(error))
+            | Self::Ca(CaStoreError::Token { source: error, .. }) => Some(error),
+            _ => None,
+        }
+    }
+}
+
 /// Where in the home the CAs of a profile are kept.
 fn directory_of(profile: Profile) -> &'static str {
     match profile {
@@ -97,6 +121,8 @@ pub struct Founding<'a> {
     pub settings: Settings,
     /// What the root key is encrypted with; `None` leaves it unencrypted.
     pub root_passphrase: Option<&'a [u8]>,
+    /// The tokens that its keys are to be in, if any.
+    pub hardware: Hardware,
 }
 
 /// An authority, ready to issue.
@@ -107,6 +133,7 @@ pub struct Authority {
     pub(crate) hierarchy: Hierarchy,
     pub(crate) roots: CaStore,
     pub(crate) issuing: CaStore,
+    pub(crate) hardware: Hardware,
     _lock: Option<Lock>,
 }
 
@@ -132,8 +159,10 @@ impl Authority {
             roots: CaStore::create(&home.join(ROOT))?,
             issuing: CaStore::create(&home.join(ISSUING))?,
             home,
+            hardware: Hardware::default(),
             _lock: None,
         };
+        authority.use_hardware(founding.hardware.clone());
         authority.found_root(founding.root_passphrase, now)?;
         Ok((staged, authority))
     }
@@ -171,10 +200,11 @@ impl Authority {
             let path = path.join(ledger::FILE);
             return Err(LedgerError::Missing { path }.into());
         }
-        let ledger = Ledger::open(&path.join(ledger::FILE))?;
-        if lock.is_some() {
-            ledger.read_at_once()?;
-        }
+        let ledger = path.join(ledger::FILE);
+        let ledger = match lock {
+            Some(_) => Ledger::open_alone(&ledger)?,
+            None => Ledger::open(&ledger)?,
+        };
         let hierarchy = Hierarchy::new(ledger.cas()?);
         let issuing = CaStore::open(&home, ISSUING).map_err(|error| {
             let last = hierarchy.cas().rfind(|ca| ca.profile == Profile::Issuing);
@@ -194,8 +224,28 @@ impl Authority {
             ledger,
             roots: CaStore::open(&home, ROOT)?,
             issuing,
+            hardware: Hardware::default(),
             _lock: lock,
         })
+    }
+
+    /// Has keys that are in tokens used there, and made there where new CAs are to have theirs in one.
+    pub fn use_hardware(&mut self, hardware: Hardware) {
+        self.roots.use_tokens(hardware.tokens.clone());
+        self.issuing.use_tokens(hardware.tokens.clone());
+        self.hardware = hardware;
+    }
+
+    /// Where the key of a CA is.
+    ///
+    /// # Errors
+    /// It is not kept, or its files cannot be read.
+    pub fn key_place(&self, ca: &KnownCa) -> Result<KeyPlace, AuthorityError> {
+        let store = match ca.profile {
+            Profile::Root => &self.roots,
+            _ => &self.issuing,
+        };
+        Ok(store.key_place(&ca.certificate)?)
     }
 
     /// Where its files are.

@@ -2,7 +2,9 @@
 //! generations like any server's installation, with every generation kept.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use pgpki_core::ca_key::{CaKey, TokenError};
 use pgpki_core::issue::{Ca, IssueError};
 use pgpki_core::key::{KeyError, PrivateKey};
 use pgpki_fs::{
@@ -11,11 +13,15 @@ use pgpki_fs::{
 };
 use zeroize::Zeroizing;
 
-/// More than any certificate or key takes.
+use crate::tokens::{KeyPlace, NoTokens, Tokens};
+
+/// More than any certificate, key or URI takes.
 pub(crate) const MAX_BYTES: u64 = 1 << 16;
 
 pub(crate) const CERTIFICATE: &str = "ca.crt";
 pub(crate) const KEY: &str = "ca.key";
+/// In place of the key, where that is in a token: its URI (RFC 7512), one line.
+pub(crate) const URI: &str = "ca.uri";
 
 /// Why a CA could not be kept or used.
 #[derive(Debug, thiserror::Error)]
@@ -58,39 +64,82 @@ pub enum CaStoreError {
         /// What is wrong with it.
         source: KeyError,
     },
+    /// The file does not hold the URI of a key.
+    #[error("{} does not hold one line with the URI of a key in a token", path.display())]
+    NotAUri {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The key is in a token, and cannot be used there.
+    #[error("{}: {source}", path.display())]
+    Token {
+        /// The file with its URI.
+        path: PathBuf,
+        /// What came of asking for it.
+        source: TokenError,
+    },
 }
 
 impl CaStoreError {
-    /// Whether no more is wrong than that a key needs a passphrase.
-    pub(crate) fn is_encrypted(&self) -> bool {
-        let source = match self {
-            Self::Key { source, .. } => source,
-            _ => return false,
-        };
-        matches!(source, KeyError::PassphraseNeeded)
+    /// Whether no more is wrong than that a key is closed: it needs a passphrase, or its token.
+    pub(crate) fn is_closed(&self) -> bool {
+        match self {
+            Self::Key { source, .. } => matches!(source, KeyError::PassphraseNeeded),
+            Self::Token { .. } => true,
+            _ => false,
+        }
     }
+}
+
+/// How the key of a CA is kept.
+pub(crate) enum KeptKey {
+    /// PKCS#8 in PEM form, encrypted or not.
+    Pem(Zeroizing<String>),
+    /// In a token, under this URI.
+    Uri(String),
 }
 
 /// Where one kind of CA is kept: the root, or the issuing CA.
 pub(crate) struct CaStore {
     installation: Installation,
+    tokens: Arc<dyn Tokens>,
 }
 
 impl CaStore {
+    fn of(installation: Installation) -> Self {
+        Self {
+            installation,
+            tokens: Arc::new(NoTokens),
+        }
+    }
+
+    /// Has keys that are in tokens looked for there.
+    pub(crate) fn use_tokens(&mut self, tokens: Arc<dyn Tokens>) {
+        self.tokens = tokens;
+    }
+
     pub(crate) fn create(path: &Path) -> Result<Self, CaStoreError> {
         // If the home is not finished, all of it is removed, and this directory with it.
         let (installation, _created) = Installation::prepare(path, Owner::caller())?;
-        Ok(Self { installation })
+        Ok(Self::of(installation))
     }
 
     pub(crate) fn open(home: &PrivateDir, name: &str) -> Result<Self, CaStoreError> {
         let installation = Installation::open_in(home, name)?;
-        Ok(Self { installation })
+        Ok(Self::of(installation))
     }
 
-    /// Writes a certificate (DER) and its key (PEM), on disk but not in use.
-    pub(crate) fn stage(&self, certificate: &[u8], key_pem: &str) -> Result<Synced, CaStoreError> {
+    /// Writes a certificate (DER) and its key, or where that is, on disk but not in use.
+    pub(crate) fn stage(&self, certificate: &[u8], key: &KeptKey) -> Result<Synced, CaStoreError> {
         let certificate = pgpki_core::pem("CERTIFICATE", certificate);
+        let line;
+        let (name, bytes) = match key {
+            KeptKey::Pem(pem) => (KEY, pem.as_bytes()),
+            KeptKey::Uri(uri) => {
+                line = format!("{uri}\n");
+                (URI, line.as_bytes())
+            }
+        };
         // The certificate is public, but nobody else can enter the home anyway.
         let mode = 0o600;
         let files = [
@@ -99,11 +148,7 @@ impl CaStore {
                 mode,
                 bytes: certificate.as_bytes(),
             },
-            NewFile {
-                name: KEY,
-                mode,
-                bytes: key_pem.as_bytes(),
-            },
+            NewFile { name, mode, bytes },
         ];
         Ok(self.installation.stage(&files)?.sync()?)
     }
@@ -136,11 +181,21 @@ impl CaStore {
     /// Whether the key of this certificate (DER) needs a passphrase.
     pub(crate) fn key_is_encrypted(&self, certificate: &[u8]) -> Result<bool, CaStoreError> {
         let generation = self.generation_that_holds(certificate)?;
+        if self.uri(generation)?.is_some() {
+            return Ok(false);
+        }
         match PrivateKey::from_pem(&self.read(generation, KEY)?, None) {
             Ok(_) => Ok(false),
             Err(KeyError::PassphraseNeeded) => Ok(true),
             Err(source) => Err(self.key_error(generation, source)),
         }
+    }
+
+    /// Where the key of this certificate (DER) is.
+    pub(crate) fn key_place(&self, certificate: &[u8]) -> Result<KeyPlace, CaStoreError> {
+        let generation = self.generation_that_holds(certificate)?;
+        let uri = self.uri(generation)?;
+        Ok(uri.map_or(KeyPlace::File, KeyPlace::Token))
     }
 
     /// The CA with this certificate (DER), ready to sign.
@@ -150,12 +205,38 @@ impl CaStore {
         passphrase: Option<&[u8]>,
     ) -> Result<Ca, CaStoreError> {
         let generation = self.generation_that_holds(certificate)?;
-        let key = PrivateKey::from_pem(&self.read(generation, KEY)?, passphrase)
-            .map_err(|source| self.key_error(generation, source))?;
+        let key = match self.uri(generation)? {
+            Some(uri) => {
+                let path = || self.path(generation, URI);
+                let key = self.tokens.key(&uri);
+                CaKey::from(key.map_err(|source| CaStoreError::Token {
+                    path: path(),
+                    source,
+                })?)
+            }
+            None => PrivateKey::from_pem(&self.read(generation, KEY)?, passphrase)
+                .map_err(|source| self.key_error(generation, source))?
+                .into(),
+        };
         Ca::load(certificate, key).map_err(|source| CaStoreError::Certificate {
             path: self.path(generation, CERTIFICATE),
             source,
         })
+    }
+
+    /// The URI of the key, if it is in a token.
+    fn uri(&self, generation: u32) -> Result<Option<String>, CaStoreError> {
+        let installation = &self.installation;
+        let Some(bytes) = installation.read_secret(generation, URI, MAX_BYTES)? else {
+            return Ok(None);
+        };
+        let text = String::from_utf8(bytes).ok();
+        let line = text.as_deref().map(str::trim);
+        let line = line.filter(|line| !line.is_empty() && line.lines().count() == 1);
+        let wrong = || CaStoreError::NotAUri {
+            path: self.path(generation, URI),
+        };
+        line.map(|line| Some(line.to_owned())).ok_or_else(wrong)
     }
 
     fn generation_that_holds(&self, certificate: &[u8]) -> Result<u32, CaStoreError> {

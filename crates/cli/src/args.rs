@@ -1,11 +1,26 @@
 //! The arguments: what the flags say. What they mean is each command's business.
 
+mod format;
+mod sign;
+mod tokens;
+
+mod connect;
+mod convert;
+
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueHint};
 use pgpki_core::crl::Reason;
 use pgpki_core::key::KeyAlgorithm;
 use pgpki_core::validity::Days;
+
+pub(crate) use connect::ALL;
+pub use connect::Connect;
+pub use convert::{Convert, Form, OutputPassphrase};
+
+pub use self::format::{Export, Formats};
+pub use self::sign::{Request, Sign};
+pub use self::tokens::{FirstKeys, NextKeys, Token};
 
 /// A certificate authority for a PostgreSQL cluster.
 ///
@@ -35,11 +50,17 @@ Exit status:
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make the authority, and install the server's certificate
-    Init(Init),
+    Init(Box<Init>),
     /// Issue a certificate to another server
     IssueServer(IssueServer),
     /// Issue a certificate to each role, as a folder ready for ~/.postgresql
     IssueClient(IssueClient),
+    /// Sign a request for a certificate, whose key stays with its owner
+    Sign(Sign),
+    /// Make a key and a request for its certificate, where the key is to stay
+    Request(Request),
+    /// Write a credential that is there already in other forms
+    Export(Export),
     /// Renew whatever is due; where nothing is, change nothing
     Rotate(Rotate),
     /// Make a certificate stop counting now, and end the sessions that live on it
@@ -54,6 +75,10 @@ pub enum Command {
     Inspect(Inspect),
     /// Find what is wrong with a cluster's or a client's TLS before users do
     Doctor(Doctor),
+    /// Print what to paste, so that a program connects with a role's certificate
+    Connect(Connect),
+    /// Write certificates and keys as PEM, DER, PKCS#12 or PKCS#8, encrypted or not
+    Convert(Convert),
 }
 
 /// Which cluster of this machine is meant.
@@ -91,6 +116,12 @@ pub struct Init {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub home: Home,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub token: Token,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub keys: FirstKeys,
     /// Where PostgreSQL reads its certificate and key from
     #[arg(long, value_name = "DIR", default_value = "/etc/ssl/postgres", value_hint = ValueHint::DirPath)]
     pub install: PathBuf,
@@ -168,6 +199,9 @@ pub struct IssueServer {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub home: Home,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub token: Token,
     /// Write a folder to carry to the other machine
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub out: Option<PathBuf>,
@@ -205,12 +239,22 @@ pub struct IssueClient {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub home: Home,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub token: Token,
     /// Read more roles from a file, one a line; - is standard input
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub from: Option<PathBuf>,
     /// Where to put the folders: each role gets DIR/ROLE
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub out: PathBuf,
+    /// Write DIR/ROLE.age instead, which only the recipient can open: an age1… or ssh-ed25519 public key, or a file with
+    /// such, one a line
+    #[arg(long, value_name = "RECIPIENT|FILE", value_hint = ValueHint::FilePath)]
+    pub encrypt_to: Vec<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub formats: Formats,
     /// Days until the certificates end [default: as in pgpki.toml]
     #[arg(long, value_name = "N", value_parser = days, allow_hyphen_values = true)]
     pub days: Option<Days>,
@@ -235,6 +279,12 @@ pub struct Rotate {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub home: Home,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub token: Token,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub keys: NextKeys,
     /// Renew what ends within this time, such as 30d or 12h [default: when a third of its
     /// lifetime is left]
     #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true)]
@@ -297,6 +347,9 @@ pub struct Revoke {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub home: Home,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub token: Token,
     /// Why, for the CRL
     #[arg(long, value_name = "REASON", value_parser = reason())]
     pub reason: Option<Reason>,
@@ -579,6 +632,9 @@ mod tests {
             "pgpki issue-server db --out a --install b",
             "pgpki issue-server db",
             "pgpki rotate --within 30",
+            "pgpki rotate --root-key pkcs11:object=k",
+            "pgpki rotate --root --undo --root-key pkcs11:object=k",
+            "pgpki init --root-key pkcs11:object=k --root-passphrase-file x",
             "pgpki inspect --timeout 10 db",
             "pgpki inspect --timeout 0s db",
             "pgpki inspect --all db",

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use pgpki_authority::ledger::LedgerError;
 use pgpki_authority::{AuthorityError, BackupError, CaStoreError, DeliverError, SuccessionError};
+use pgpki_core::ca_key::{Blame, TokenError};
 use pgpki_core::document::printable;
 use pgpki_core::issue::IssueError;
 use pgpki_core::key::KeyError;
@@ -240,8 +241,20 @@ impl From<IssueError> for Failure {
                 "If the clock is right, renew the issuing CA: \
                  pgpki rotate --root-passphrase-file FILE",
             ),
+            IssueError::Token(error) => error.into(),
             _ => Self::new(Exit::Failed, error),
         }
+    }
+}
+
+impl From<TokenError> for Failure {
+    fn from(error: TokenError) -> Self {
+        let exit = match error.blame {
+            Blame::Missing => Exit::Usage,
+            Blame::Input => Exit::BadInput,
+            Blame::Token => Exit::Failed,
+        };
+        Self::with(exit, &error, error.hint.clone())
     }
 }
 
@@ -261,6 +274,10 @@ impl From<CaStoreError> for Failure {
                 source: KeyError::WrongPassphrase,
                 ..
             } => Self::new(Exit::BadInput, error),
+            CaStoreError::Token { ref source, .. } => Self {
+                message: error.to_string(),
+                ..source.clone().into()
+            },
             CaStoreError::NotKept { .. } => Self::new(Exit::BadInput, error).hint(LOST_KEY),
             _ => {
                 let hint = match is_issuing(&error) {
@@ -301,6 +318,9 @@ impl From<AuthorityError> for Failure {
             AuthorityError::Issue(error) => error.into(),
             AuthorityError::Key(error) => error.into(),
             AuthorityError::Lock(error) => error.into(),
+            AuthorityError::Token(error) => error.into(),
+            AuthorityError::KeyInUse { .. } => Self::new(Exit::Refused, error)
+                .hint("Name another key; one that is not there yet is made: object=NAME"),
             AuthorityError::NotAHome { .. } => Self::new(Exit::BadInput, error)
                 .hint("pgpki init makes one; --home names another place"),
             AuthorityError::CaNotKept {

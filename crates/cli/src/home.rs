@@ -7,8 +7,9 @@ use std::time::Duration;
 use pgpki_authority::Authority;
 use pgpki_fs::{Holder, Owner};
 
-use crate::args::Home;
+use crate::args::{Home, Token};
 use crate::exit::{Exit, Failure};
+use crate::tokens::LocalTokens;
 
 /// Where root keeps it: state of a program, as the Filesystem Hierarchy Standard has it.
 const ROOTS_HOME: &str = "/var/lib/pgpki";
@@ -34,7 +35,14 @@ impl Home {
 
     /// Opens the authority alone, after any other run that changes something.
     pub(crate) fn open_alone(&self) -> Result<Authority, Failure> {
-        Ok(Authority::open_alone(&self.path()?, PATIENCE, announce)?)
+        self.open_to_sign(&Token::default())
+    }
+
+    /// The same, for a command that says how tokens are reached.
+    pub(crate) fn open_to_sign(&self, token: &Token) -> Result<Authority, Failure> {
+        let mut authority = Authority::open_alone(&self.path()?, PATIENCE, announce)?;
+        authority.use_hardware(LocalTokens::hardware(token, None, None)?);
+        Ok(authority)
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod args;
 mod cluster;
 mod commands;
+mod connect;
 mod exit;
 mod home;
 mod json;
@@ -12,6 +13,7 @@ mod passphrase;
 mod progress;
 mod servers;
 mod show;
+mod tokens;
 
 use std::io::Write as _;
 use std::panic::catch_unwind;
@@ -56,12 +58,17 @@ fn run(command: Command, clock: Clock) -> Result<Exit, Failure> {
         Command::Init(args) => commands::init::run(&args, clock),
         Command::IssueServer(args) => commands::issue_server::run(&args, clock),
         Command::IssueClient(args) => commands::issue_client::run(&args, clock),
+        Command::Sign(args) => commands::sign::run(&args, clock),
+        Command::Request(args) => commands::request::run(&args),
+        Command::Export(args) => commands::export::run(&args),
         Command::Revoke(args) => commands::revoke::run(&args, clock),
         Command::Rotate(args) => commands::rotate::run(&args, clock),
         Command::Backup(args) => commands::backup::run(&args, clock),
         Command::Restore(args) => commands::restore::run(&args, clock),
         Command::Configure(args) => commands::configure::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args, clock()),
+        Command::Connect(args) => commands::connect::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args, clock()),
+        Command::Convert(args) => commands::convert::run(&args),
     }
 }

@@ -16,6 +16,7 @@ mod judges;
 mod owner;
 mod programs;
 mod scene;
+mod vectors;
 mod versions;
 
 pub use awaiting::{await_that, holds_within};
@@ -25,3 +26,4 @@ pub use judges::{attempt, certtool, openssl, run};
 pub use owner::Owner;
 pub use programs::ServerPrograms;
 pub use scene::Scene;
+pub use vectors::Vectors;

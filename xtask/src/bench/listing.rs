@@ -64,9 +64,9 @@ fn fill(home: &Path, from: u32, to: u32) -> Result<(), Failure> {
     transaction
         .execute(
             "INSERT INTO places
-             (path, kind, profile, common_name, hosts, algorithm, uid, gid, serial)
+             (path, kind, profile, common_name, hosts, algorithm, uid, gid, formats, serial)
              SELECT '/srv/hand-over/' || common_name, 'folder', profile, common_name, '', 'p256',
-                    0, 0, serial
+                    0, 0, 'libpq', serial
              FROM certificates
              WHERE profile = 'client' AND serial NOT IN (SELECT serial FROM places)",
             [],

@@ -3,9 +3,10 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+use pgpki_authority::format::Format;
 use pgpki_authority::ledger::{Place, PlaceKind};
 use pgpki_authority::settings::Settings;
-use pgpki_authority::{Authority, Founding, Installed};
+use pgpki_authority::{Authority, Founding, Hardware, Installed, KeyPlace};
 use pgpki_core::issue::Holder;
 use pgpki_core::name::{Host, Organization};
 use pgpki_core::profile::Profile;
@@ -20,12 +21,14 @@ use crate::args::Init;
 use crate::exit::{Exit, Failure};
 use crate::passphrase::{self, Passphrase};
 use crate::show::{self, STRONG};
+use crate::tokens::LocalTokens;
 
 /// What the flags mean.
 struct Plan {
     home: PathBuf,
     settings: Settings,
     passphrase: Option<Passphrase>,
+    hardware: Hardware,
     place: Place,
     /// Whether nobody has named a host.
     is_named_by_machine: bool,
@@ -92,6 +95,7 @@ fn plan(args: &Init) -> Result<Plan, Failure> {
         holder,
         algorithm: args.key_algorithm,
         days: args.days,
+        formats: vec![Format::Libpq],
         owner,
     };
     if place.path.starts_with(&home) || home.starts_with(&place.path) {
@@ -99,6 +103,11 @@ fn plan(args: &Init) -> Result<Plan, Failure> {
         return Err(Failure::new(Exit::Refused, message)
             .hint("The server's user may enter the one, and must not enter the other"));
     }
+    let (root, issuing) = (
+        args.keys.root_key.as_deref(),
+        args.keys.issuing_key.as_deref(),
+    );
+    let hardware = LocalTokens::hardware(&args.token, root, issuing)?;
     let configuring = |cluster: Cluster| {
         let changes = configure::plan(&cluster, &place.path, &args.configure.rules)?;
         Ok::<_, Failure>(Configuring {
@@ -111,7 +120,11 @@ fn plan(args: &Init) -> Result<Plan, Failure> {
         cluster: cluster.map(configuring).transpose()?,
         home,
         settings: Settings::new(&name, args.key_algorithm, organization),
-        passphrase: passphrase::for_new_root(&args.passphrase)?,
+        hardware,
+        passphrase: match args.keys.root_key {
+            Some(_) => None,
+            None => passphrase::for_new_root(&args.passphrase)?,
+        },
         place,
         is_named_by_machine: args.hosts.is_empty(),
     })
@@ -123,6 +136,7 @@ fn make(plan: &Plan, installation: &Installation, now: OffsetDateTime) -> Result
     let founding = Founding {
         settings: plan.settings.clone(),
         root_passphrase: plan.passphrase.as_ref().map(|bytes| bytes.as_slice()),
+        hardware: plan.hardware.clone(),
     };
     let (staged, mut authority) = Authority::found(&plan.home, &founding, now)?;
     let ready = authority.make_ready(&plan.place, installation, now)?;
@@ -218,13 +232,13 @@ fn report(plan: &Plan, made: &Made, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "{STRONG}Authority{STRONG:#}  {}", plan.home.display())?;
     // What has been made stands, even where it could not be read back.
     if let Ok(authority) = &authority {
-        let key = match plan.passphrase {
-            Some(_) => "  key encrypted",
-            None => "  key not encrypted",
-        };
         for ca in authority.hierarchy().cas() {
-            let (kind, note) = match ca.profile {
-                Profile::Root => ("root", key),
+            let in_token = matches!(authority.key_place(ca), Ok(KeyPlace::Token(_)));
+            let (kind, note) = match (ca.profile, &plan.passphrase) {
+                (Profile::Root, _) if in_token => ("root", "  key in a token"),
+                (Profile::Root, Some(_)) => ("root", "  key encrypted"),
+                (Profile::Root, None) => ("root", "  key not encrypted"),
+                _ if in_token => ("issuing CA", "  key in a token"),
                 _ => ("issuing CA", ""),
             };
             let until = show::date(ca.facts.validity.not_after);

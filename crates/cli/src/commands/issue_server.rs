@@ -3,8 +3,9 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use pgpki_authority::format::Format;
 use pgpki_authority::ledger::{Place, PlaceKind};
-use pgpki_authority::{Authority, HandOver, Installed, OnFailure};
+use pgpki_authority::{Authority, HandOver, Installed, NoPassphrases, OnFailure};
 use pgpki_core::issue::{Holder, Issued};
 use pgpki_fs::{Installation, Owner, Shelf};
 use time::OffsetDateTime;
@@ -20,7 +21,7 @@ pub(crate) fn run(args: &IssueServer, clock: Clock) -> Result<Exit, Failure> {
     let hosts = server::hosts(&args.hosts)?;
     let holder = Holder::Server(hosts.clone());
     holder.common_name()?;
-    let mut authority = args.home.open_alone()?;
+    let mut authority = args.home.open_to_sign(&args.token)?;
     let now = clock();
     let algorithm = args.key_algorithm.unwrap_or(authority.settings().algorithm);
     let place = |path: &Path, kind, owner| {
@@ -30,6 +31,7 @@ pub(crate) fn run(args: &IssueServer, clock: Clock) -> Result<Exit, Failure> {
             holder,
             algorithm,
             days: args.days,
+            formats: vec![Format::Libpq],
             owner,
         })
     };
@@ -90,7 +92,14 @@ fn hand_over(
     let (shelf, created) = Shelf::prepare(above)?;
     let folders = std::slice::from_ref(place);
     let done = authority
-        .hand_over(folders, &shelf, OnFailure::Stop, now, &|_| {})
+        .hand_over(
+            folders,
+            &shelf,
+            OnFailure::Stop,
+            &NoPassphrases,
+            now,
+            &|_| {},
+        )
         .map_err(Failure::from)
         .and_then(only);
     drop(shelf);

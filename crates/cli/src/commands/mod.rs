@@ -2,12 +2,17 @@
 
 pub(crate) mod backup;
 pub(crate) mod configure;
+pub(crate) mod connect;
+pub(crate) mod convert;
 pub(crate) mod doctor;
+pub(crate) mod export;
 pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod issue_client;
 pub(crate) mod issue_server;
+pub(crate) mod request;
 pub(crate) mod restore;
 pub(crate) mod revoke;
 pub(crate) mod rotate;
 mod server;
+pub(crate) mod sign;

@@ -13,7 +13,7 @@ use crate::json;
 use crate::servers::LocalServers;
 
 pub(crate) fn run(args: &Revoke, clock: Clock) -> Result<Exit, Failure> {
-    let mut authority = args.home.open_alone()?;
+    let mut authority = args.home.open_to_sign(&args.token)?;
     let now = clock();
     let mut leaves: Vec<Leaf> = Vec::new();
     for target in &args.targets {

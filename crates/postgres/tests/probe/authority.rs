@@ -53,7 +53,13 @@ impl Authority {
         let (root, _) = Ca::new_root(key(), &organization, "root", now, days(3650)).unwrap();
         let issuing_key = key();
         let issued = root
-            .issue_ca(&issuing_key, &organization, "issuing", now, days(1825))
+            .issue_ca(
+                &(&issuing_key).into(),
+                &organization,
+                "issuing",
+                now,
+                days(1825),
+            )
             .unwrap();
         let issuing = Ca::load(&issued.der, issuing_key).unwrap();
         Self { root, issuing }
@@ -63,7 +69,7 @@ impl Authority {
         let (now, organization, key) = (OffsetDateTime::now_utc(), Organization::default(), key());
         let issued = self
             .issuing
-            .issue_leaf(holder, &key, &organization, now, days(365))
+            .issue_leaf(holder, &(&key).into(), &organization, now, days(365))
             .unwrap();
         Credential {
             chain: pem(&issued.der) + &pem(self.issuing.der()),

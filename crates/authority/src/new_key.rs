@@ -1,0 +1,80 @@
+//! The key of a CA that is being made: in a file of the home, or in a token.
+
+use pgpki_core::ca_key::CaKey;
+use pgpki_core::issue::{Ca, is_certificate_of};
+use pgpki_core::key::PrivateKey;
+use pgpki_core::profile::Profile;
+use pgpki_core::subject_key::SubjectKey;
+
+use crate::authority::{Authority, AuthorityError};
+use crate::ca_store::{CaStoreError, KeptKey};
+use crate::ledger::{CaState, KnownCa};
+use crate::tokens::KeyPlace;
+
+impl Authority {
+    /// The key of a new CA, and how it is kept: in the token that is named for it; else in the token of the CA that it
+    /// succeeds, under its own name; else in a file, encrypted if there is a passphrase.
+    pub(crate) fn new_key(
+        &self,
+        profile: Profile,
+        passphrase: Option<&[u8]>,
+        name: &str,
+    ) -> Result<(CaKey, KeptKey), AuthorityError> {
+        let algorithm = self.settings.algorithm;
+        let named = match profile {
+            Profile::Root => &self.hardware.root,
+            _ => &self.hardware.issuing,
+        };
+        let tokens = &self.hardware.tokens;
+        let placed = match (named, self.token_of_the_last(profile)?) {
+            (Some(uri), _) => tokens.key_for_new_ca(uri, algorithm)?,
+            (None, Some(uri)) => tokens.make_beside(&uri, algorithm, name)?,
+            (None, None) => return in_a_file(PrivateKey::generate(algorithm)?, passphrase),
+        };
+        let is_used = |ca: &&KnownCa| {
+            ca.state != CaState::Pending
+                && is_certificate_of(&ca.certificate, placed.key.public_key())
+        };
+        let used = self.hierarchy.cas().find(is_used);
+        refuse_used(used.map(|ca| &*ca.facts.common_name))?;
+        Ok((placed.key.into(), KeptKey::Uri(placed.uri)))
+    }
+
+    /// The URI of the key of the last CA of this profile, if that is in a token.
+    fn token_of_the_last(&self, profile: Profile) -> Result<Option<String>, AuthorityError> {
+        let counts = |ca: &&KnownCa| ca.profile == profile && ca.state != CaState::Pending;
+        let Some(last) = self.hierarchy.cas().rfind(counts) else {
+            return Ok(None);
+        };
+        match self.key_place(last) {
+            Ok(KeyPlace::Token(uri)) => Ok(Some(uri)),
+            // Its files are lost: that is why there is to be another one.
+            Ok(KeyPlace::File) | Err(AuthorityError::Ca(CaStoreError::NotKept { .. })) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// That a new issuing CA has another key than the root above it, which may be as new.
+pub(crate) fn check_apart(root: &Ca, key: &SubjectKey) -> Result<(), AuthorityError> {
+    let is_the_same = is_certificate_of(root.der(), key);
+    refuse_used(is_the_same.then_some(&*root.facts().common_name))
+}
+
+fn refuse_used(ca: Option<&str>) -> Result<(), AuthorityError> {
+    match ca {
+        None => Ok(()),
+        Some(ca) => Err(AuthorityError::KeyInUse { ca: ca.to_owned() }),
+    }
+}
+
+fn in_a_file(
+    key: PrivateKey,
+    passphrase: Option<&[u8]>,
+) -> Result<(CaKey, KeptKey), AuthorityError> {
+    let pem = match passphrase {
+        Some(passphrase) => key.to_encrypted_pem(passphrase)?,
+        None => key.to_pem()?,
+    };
+    Ok((key.into(), KeptKey::Pem(pem)))
+}
