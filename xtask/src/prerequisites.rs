@@ -95,6 +95,24 @@ pub(crate) const PYTHON: Need = Need {
     is_here: || in_path("python3"),
 };
 
+/// Makes keys that we encrypt to.
+pub(crate) const OPENSSH: Need = Need {
+    name: "ssh-keygen",
+    package: "openssh-client",
+    is_here: || in_path("ssh-keygen"),
+};
+
+/// Reads the YAML that we write.
+pub(crate) const PYTHON_YAML: Need = Need {
+    name: "PyYAML",
+    package: "python3-yaml",
+    is_here: || {
+        let mut python = Command::new("/usr/bin/python3");
+        let run = python.args(["-c", "import yaml"]).output();
+        run.is_ok_and(|output| output.status.success())
+    },
+};
+
 /// Makes requests for certificates, beside openssl, GnuTLS, Go and Java.
 pub(crate) const PYTHON_CRYPTOGRAPHY: Need = Need {
     name: "Python's cryptography",

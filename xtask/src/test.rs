@@ -9,8 +9,8 @@ use pgpki_testing::ServerPrograms;
 use crate::drivers;
 use crate::fetch;
 use crate::prerequisites::{
-    self, AGE, FAKETIME, GNUTLS, OPENSC, OPENSSL, POSTGRESQL, PYTHON, PYTHON_CRYPTOGRAPHY, SOFTHSM,
-    STRACE, SYSTEMD, UTIL_LINUX,
+    self, AGE, FAKETIME, GNUTLS, OPENSC, OPENSSH, OPENSSL, POSTGRESQL, PYTHON, PYTHON_CRYPTOGRAPHY,
+    PYTHON_YAML, SOFTHSM, STRACE, SYSTEMD, UTIL_LINUX,
 };
 use crate::running::{self, Failure};
 use crate::vectors;
@@ -37,6 +37,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         &FAKETIME,
         &PYTHON,
         &PYTHON_CRYPTOGRAPHY,
+        &PYTHON_YAML,
+        &OPENSSH,
         &SYSTEMD,
         &SOFTHSM,
         &OPENSC,

@@ -1,6 +1,8 @@
 //! Where passphrases come from: a file, or a person at a terminal. Never an argument, which every
 //! user of the machine can see.
 
+mod silence;
+
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -8,6 +10,7 @@ use std::path::Path;
 use pgpki_core::document::printable;
 use zeroize::Zeroizing;
 
+use self::silence::Silence;
 use crate::args::{NewPassphrase, OutputPassphrase};
 use crate::exit::{Exit, Failure};
 
@@ -194,6 +197,7 @@ fn ask_twice(prompt: &str, if_empty: &str) -> Result<Passphrase, Failure> {
 
 /// Asks a person for a passphrase, without an echo.
 pub(crate) fn ask(prompt: &str) -> Result<Passphrase, Failure> {
+    let _silence = Silence::begin();
     match rpassword::prompt_password(prompt) {
         Ok(text) => Ok(Zeroizing::new(text.into_bytes())),
         Err(error) => Err(Failure::new(
