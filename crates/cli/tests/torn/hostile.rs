@@ -135,7 +135,7 @@ fn while_the_servers_user_swaps_everything_root_stays_in_the_installation() {
 }
 
 /// Names that pgpki uses in a directory of folders, one of which is alice's.
-const ON_A_SHELF: [&str; 9] = [
+const ON_A_SHELF: [&str; 10] = [
     "alice",
     "bob",
     "alice/postgresql.key",
@@ -144,7 +144,8 @@ const ON_A_SHELF: [&str; 9] = [
     ".pgpki",
     ".pgpki/alice",
     ".pgpki/alice/g0001",
-    ".pgpki/new-0123456789abcdef",
+    ".pgpki.new-0123456789abcdef",
+    ".pgpki/.pgpki.new-0123456789abcdef",
 ];
 
 #[test]
