@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use age::{Encryptor, ssh, x25519};
 use pgpki_core::issue::Issued;
-use pgpki_fs::{IoError, NewFile, Output, OutputError};
+use pgpki_fs::{IoError, NewFile, Output, OutputError, ShelfError};
 use tar::{EntryType, Header};
 use time::OffsetDateTime;
 
@@ -141,12 +141,20 @@ impl Authority {
             Ok(()) => output.commit().map_err(ParcelError::from),
             Err(error) => Err(error.into()),
         };
-        if let Err(error) = done {
-            // If this fails as well, the ledger lists a certificate that nobody has.
-            let _ = self.ledger.take_back(&[(&place.path, issued.serial, None)]);
-            return Err(error);
+        let has_its_name = place.path.exists();
+        match done {
+            Ok(()) => Ok(credential.issued),
+            // Only the last sync has failed: somebody may take it.
+            Err(ParcelError::Output(OutputError::Io(error))) if has_its_name => {
+                let source = ShelfError::Io(error);
+                Err(DeliverError::NotSettled { source }.into())
+            }
+            Err(error) => {
+                // If this fails as well, the ledger lists a certificate that nobody has.
+                let _ = self.ledger.take_back(&[(&place.path, issued.serial, None)]);
+                Err(error)
+            }
         }
-        Ok(credential.issued)
     }
 }
 

@@ -11,7 +11,7 @@ use pgpki_core::document::printable;
 use zeroize::Zeroizing;
 
 use self::silence::Silence;
-use crate::args::{NewPassphrase, OutputPassphrase};
+use crate::args::{Formats, NewPassphrase, OutputPassphrase};
 use crate::exit::{Exit, Failure};
 
 /// More than any passphrase has, in bytes.
@@ -149,6 +149,24 @@ pub(crate) fn new(args: &OutputPassphrase, what: &str) -> Result<New, Failure> {
         secret,
         generated: false,
     })
+}
+
+impl Formats {
+    /// Whether one of the formats needs a passphrase.
+    ///
+    /// # Errors
+    /// None does, and one was given: the key would lie open where somebody thinks that it is encrypted.
+    pub(crate) fn is_sealed(&self) -> Result<bool, Failure> {
+        let is_sealed = self.chosen().iter().any(|format| format.needs_passphrase());
+        if !is_sealed && self.passphrase.is_given() {
+            let message =
+                "a passphrase is for --format pkcs12: nothing else that was asked for is encrypted";
+            return Err(Failure::new(Exit::Usage, message).hint(
+                "Add --format pkcs12, or leave --new-passphrase-file and --generate-passphrase out",
+            ));
+        }
+        Ok(is_sealed)
+    }
 }
 
 /// A new passphrase for PKCS#12 containers, which take no other than printable ASCII.

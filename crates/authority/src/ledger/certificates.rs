@@ -326,8 +326,9 @@ impl Ledger {
         )
     }
 
-    /// The leaves that were handed over, still count at `now` and belong to no place, so that no rotation can renew them;
-    /// but for those whose holder has been handed another one since.
+    /// The leaves that were handed over, still count at `now` and belong to no place, so that no rotation can renew them.
+    /// A role's does not count any more once the role was handed another one like it in the last third of its time; of
+    /// servers with the same names there may be several.
     pub(crate) fn elsewhere(&self, now: OffsetDateTime) -> Result<Vec<Leaf>, LedgerError> {
         let revoked = self.revoked("c.")?;
         self.query(
@@ -335,8 +336,10 @@ impl Ledger {
                 "c.not_after >= ?1 AND c.handed_over AND NOT c.replaced AND NOT {revoked} AND p.path IS NULL
                  AND NOT EXISTS (
                      SELECT 1 FROM certificates later
-                     WHERE later.common_name = c.common_name AND later.profile = c.profile
-                           AND later.id > c.id AND later.handed_over AND NOT later.revoked)"
+                     WHERE later.common_name = c.common_name AND later.profile = c.profile AND c.profile = 'client'
+                           AND later.not_after > c.not_after AND later.handed_over AND NOT later.revoked
+                           AND later.not_before >= c.not_after - (c.not_after - c.not_before) / 3
+                           AND later.serial NOT IN (SELECT serial FROM places))"
             )),
             [now.unix_timestamp()],
             leaf,

@@ -111,11 +111,11 @@ impl Ledger {
     }
 
     /// A certificate for this key (`SubjectPublicKeyInfo`, DER) that was revoked because somebody else may have the key,
-    /// and its common name.
+    /// or for no reason that was given; and its common name.
     pub(crate) fn compromised(&self, key: &[u8]) -> Result<Option<(Serial, String)>, LedgerError> {
         let found = self.query(
             "SELECT c.serial, c.common_name FROM revocations r JOIN certificates c ON c.serial = r.serial
-             WHERE r.reason = ?1 AND instr(c.der, ?2) LIMIT 1",
+             WHERE ifnull(r.reason, ?1) = ?1 AND instr(c.der, ?2) LIMIT 1",
             params![Reason::KeyCompromise.code(), key],
             |row| Ok((Serial::from_bytes(row.get(0)?), row.get(1)?)),
         )?;

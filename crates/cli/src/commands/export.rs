@@ -33,13 +33,18 @@ struct Held {
     key: PrivateKey,
     certificate: String,
     roots: String,
+    crls: Option<String>,
 }
 
+/// The file with a server's CRLs.
+const CRL: &str = "root.crl";
+
 pub(crate) fn run(args: &Export) -> Result<Exit, Failure> {
-    let folder = folder(args)?;
+    let (folder, serial) = folder(args)?;
     let found = find(&folder, args.passphrase_file.as_deref())?;
+    check_serial(&found, &folder, serial)?;
     let formats = args.formats.chosen();
-    let sealed = match formats.iter().any(|format| format.needs_passphrase()) {
+    let sealed = match args.formats.is_sealed()? {
         true => Some(passphrase::for_pkcs12(&args.formats.passphrase)?),
         false => None,
     };
@@ -59,10 +64,16 @@ pub(crate) fn run(args: &Export) -> Result<Exit, Failure> {
         (certificate.as_str(), 0o644, found.certificate.as_bytes()),
         ("root.crt", 0o644, found.roots.as_bytes()),
     ];
+    let crls = found.crls.iter().map(|crls| (CRL, 0o644, crls.as_bytes()));
     let secret = forms
         .iter()
         .map(|form| (form.name, 0o600, form.bytes.as_slice()));
-    let files: Vec<_> = public.into_iter().chain(secret).map(file).collect();
+    let files: Vec<_> = public
+        .into_iter()
+        .chain(crls)
+        .chain(secret)
+        .map(file)
+        .collect();
     if let Some(sealed) = &sealed {
         sealed.show(&found.name)?;
     }
@@ -72,27 +83,41 @@ pub(crate) fn run(args: &Export) -> Result<Exit, Failure> {
 }
 
 /// The folder that is meant: itself, or where the certificate with a serial number was put.
-fn folder(args: &Export) -> Result<PathBuf, Failure> {
+fn folder(args: &Export) -> Result<(PathBuf, Option<Serial>), Failure> {
     let serial = args
         .what
         .to_str()
         .and_then(|text| text.parse::<Serial>().ok());
     let (false, Some(serial)) = (args.what.exists(), serial) else {
-        return Ok(args.what.clone());
+        return Ok((args.what.clone(), None));
     };
     let authority = args.home.open()?;
     let places = authority.ledger().places()?;
     let place = places.into_iter().find(|known| known.serial == serial);
     match place {
         Some(known) if known.place.path.join("current").exists() => {
-            Ok(known.place.path.join("current"))
+            Ok((known.place.path.join("current"), Some(serial)))
         }
-        Some(known) => Ok(known.place.path),
+        Some(known) => Ok((known.place.path, Some(serial))),
         None => {
             let message = format!("no place is known that holds the certificate {serial}");
             Err(Failure::new(Exit::BadInput, message)
                 .hint("Its key is nowhere but in the folder that it was handed over in: name that"))
         }
+    }
+}
+
+/// That it is the certificate which was asked for.
+fn check_serial(held: &Held, folder: &Path, serial: Option<Serial>) -> Result<(), Failure> {
+    let leaf = pgpki_core::first_certificate(held.certificate.as_bytes());
+    let found = leaf.and_then(|leaf| issue::serial_of(&leaf));
+    match serial {
+        Some(serial) if found != Some(serial) => {
+            let message = format!("{} holds another certificate than {serial}", shown(folder));
+            Err(Failure::new(Exit::Refused, message)
+                .hint("Nothing was written; pgpki rotate puts in place what belongs there"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -123,9 +148,27 @@ fn find(folder: &Path, passphrase: Option<&Path>) -> Result<Held, Failure> {
         stem,
         name: issue::subject_common_name(&leaf).unwrap_or_default(),
         key,
-        certificate,
-        roots: text(&path("root.crt"))?,
+        certificate: certificates(&certificate),
+        roots: certificates(&text(&path("root.crt"))?),
+        crls: crls(stem, &path(CRL))?,
     })
+}
+
+/// The certificates of a file, and nothing else that it may hold, such as a key.
+fn certificates(text: &str) -> String {
+    let certificates = pgpki_core::certificates(text.as_bytes());
+    let pem = certificates
+        .iter()
+        .map(|der| pgpki_core::pem("CERTIFICATE", der));
+    pem.collect()
+}
+
+/// What a server's settings name beside its certificate, if it is there.
+fn crls(stem: &str, path: &Path) -> Result<Option<String>, Failure> {
+    match stem == SERVER && path.exists() {
+        true => text(path).map(Some),
+        false => Ok(None),
+    }
 }
 
 /// The first key of a file, whatever its form.

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::io::{self, Write};
 use std::path::Path;
 
+use pgpki_authority::format::Format;
 use pgpki_authority::ledger::{Place, PlaceKind};
 use pgpki_authority::{Authority, HandOver, OnFailure};
 use pgpki_core::document::printable;
@@ -36,18 +37,23 @@ pub(crate) fn run(args: &IssueClient, clock: Clock) -> Result<Exit, Failure> {
     let now = clock();
     let out = pgpki_fs::canonical(&args.out)?;
     let algorithm = args.key_algorithm.unwrap_or(authority.settings().algorithm);
-    let places: Vec<Place> = roles
-        .iter()
-        .map(|role| Place {
-            path: out.join(role.as_str()),
+    let place = |role: &Role| {
+        let path = out.join(role.as_str());
+        let kept = match args.formats.formats.is_empty() {
+            true => kept(&authority, &path)?,
+            false => None,
+        };
+        Ok::<_, Failure>(Place {
             kind: PlaceKind::Folder,
             holder: Holder::Client(role.clone()),
             algorithm,
             days: args.days,
-            formats: formats.clone(),
+            formats: kept.unwrap_or_else(|| formats.clone()),
             owner: Owner::caller(),
+            path,
         })
-        .collect();
+    };
+    let places = roles.iter().map(place).collect::<Result<Vec<_>, _>>()?;
     let others = still_valid(&authority, &roles, now)?;
     if !args.encrypt_to.is_empty() {
         let recipients = parcels::recipients(&args.encrypt_to)?;
@@ -65,6 +71,21 @@ pub(crate) fn run(args: &IssueClient, clock: Clock) -> Result<Exit, Failure> {
     let done = server::undo(done.map_err(Failure::from), created)?;
     report(&done, &others, &out, &mut anstream::stdout().lock())?;
     failures(done)
+}
+
+/// The formats of a folder that is issued to again.
+fn kept(authority: &Authority, path: &Path) -> Result<Option<Vec<Format>>, Failure> {
+    let Some(known) = authority.ledger().place(path)? else {
+        return Ok(None);
+    };
+    if known.place.needs_a_person() {
+        let names: Vec<&str> = known.place.formats.iter().map(|it| it.as_str()).collect();
+        let (path, names) = (printable(&path.to_string_lossy()), names.join(","));
+        let message = format!("{path} has the formats {names}, one of which needs a passphrase");
+        return Err(Failure::new(Exit::Refused, message)
+            .hint("Say which it is to have: --format, with a passphrase for pkcs12"));
+    }
+    Ok(Some(known.place.formats))
 }
 
 /// The roles from the command line and the list, each once, in order.

@@ -6,7 +6,7 @@ mod report;
 
 use std::io;
 
-use pgpki_authority::{Authority, SignError};
+use pgpki_authority::{Authority, DeliverError, SignError};
 use pgpki_core::issue::Holder;
 use pgpki_core::name::Role;
 use pgpki_fs::Shelf;
@@ -99,10 +99,16 @@ fn sign_all(
             }
             Err(error) if signed.done.is_empty() => return Err(wanted.failure(error)),
             Err(error) => {
+                let is_signed =
+                    matches!(error, SignError::Deliver(DeliverError::NotSettled { .. }));
                 let failure = wanted.failure(error);
+                let hint = match is_signed {
+                    true => "It was signed, and those after it were not",
+                    false => "It and those after it were not signed",
+                };
                 signed.failed = Some(Failure {
                     exit: Exit::Findings,
-                    hint: Some("It and those after it were not signed".to_owned()),
+                    hint: Some(hint.to_owned()),
                     ..failure
                 });
                 break;

@@ -30,7 +30,7 @@ fn about_the_key(target: &Target, comment: &str) -> String {
     let made_by = target.made_by(File::Pk8);
     // In a comment of Java, a backslash and a u would be more than text, and a newline its end.
     let made_by = match made_by.contains(|c: char| c == '\\' || !(' '..='~').contains(&c)) {
-        true => "pgpki issue-client --format jdbc".to_owned(),
+        true => "pgpki issue-client --format libpq,jdbc".to_owned(),
         false => made_by,
     };
     format!(

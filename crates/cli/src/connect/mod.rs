@@ -183,7 +183,7 @@ impl Target {
         };
         match file {
             File::Root | File::Certificate | File::Key => format!("pgpki issue-client {role}"),
-            File::Pk8 => format!("pgpki issue-client --format jdbc {role}"),
+            File::Pk8 => format!("pgpki issue-client --format libpq,jdbc {role}"),
         }
     }
 }

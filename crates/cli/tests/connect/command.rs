@@ -123,7 +123,7 @@ fn a_form_of_the_key_that_is_not_there_is_said() {
     let said = String::from_utf8(output.stderr).unwrap();
     let lines: Vec<&str> = said.lines().collect();
     assert_eq!(lines.len(), 1, "{said}");
-    assert!(lines[0].ends_with(r"postgresql.pk8 is missing: made by pgpki issue-client --format jdbc 'o'\''x' --out DIR"), "{said}");
+    assert!(lines[0].ends_with(r"postgresql.pk8 is missing: made by pgpki issue-client --format libpq,jdbc 'o'\''x' --out DIR"), "{said}");
     fs::write(scene.path("out/o'x/postgresql.pk8"), "").unwrap();
     assert!(
         run(&mut scene.command(["connect", "o'x", "--for", "pgjdbc"]))

@@ -66,8 +66,23 @@ fn a_serial_number_leads_to_the_folder() {
     scene.fails(2, "export boxed --format libpq --out unboxed");
     scene.pgpki("export boxed --format libpq --out unboxed --passphrase-file secret");
     assert_eq!(files(&scene.path("unboxed")), files(&folder));
+    // A folder that holds another certificate by now is not what was asked for.
+    let former = fs::read(folder.join("postgresql.crt")).unwrap();
+    let former_key = fs::read(folder.join("postgresql.key")).unwrap();
+    scene.pgpki("issue-client alice --out clients");
+    fs::write(folder.join("postgresql.crt"), former).unwrap();
+    fs::write(folder.join("postgresql.key"), former_key).unwrap();
+    let listed = scene.pgpki("inspect --json");
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    let all = listed["certificates"].as_array().unwrap();
+    let newest = all
+        .iter()
+        .find(|it| it["profile"] == "client" && it["status"] == "valid");
+    let newest = newest.unwrap()["serial"].as_str().unwrap();
+    let said = scene.fails(3, &format!("export {newest} --format pem --out out3"));
+    assert!(said.contains("another certificate"), "{said}");
     fs::rename(&folder, scene.path("moved")).unwrap();
-    let said = scene.fails(4, &format!("export {serial} --format pem --out out2"));
+    let said = scene.fails(4, &format!("export {newest} --format pem --out out2"));
     assert!(said.contains("clients/alice"), "{said}");
     scene.fails(
         4,
@@ -88,9 +103,17 @@ fn a_server_is_exported_too() {
     let made = scene.path("node");
     assert_eq!(
         names(&made),
-        ["root.crt", "server-secret.yaml", "server.crt", "server.pem"]
+        [
+            "root.crl",
+            "root.crt",
+            "server-secret.yaml",
+            "server.crt",
+            "server.pem"
+        ]
     );
     check_modes(&made);
+    let crl = fs::read(current.join("root.crl")).unwrap();
+    assert_eq!(files(&made)["root.crl"], crl);
     assert_eq!(
         files(&made)["server.crt"],
         fs::read(current.join("server.crt")).unwrap()
@@ -116,6 +139,14 @@ fn what_is_no_credential_is_refused_and_nothing_is_written() {
         put("swapped").join("postgresql.key"),
     )
     .unwrap();
+    // A file that holds both: what goes out as a certificate has no key in it.
+    let both = put("both").join("postgresql.crt");
+    let key = fs::read_to_string(alice.join("postgresql.key")).unwrap();
+    fs::write(&both, fs::read_to_string(&both).unwrap() + &key).unwrap();
+    scene.pgpki("export both --format k8s-secret --out clean");
+    let clean = files(&scene.path("clean"));
+    let certificate = String::from_utf8_lossy(&clean["postgresql.crt"]).into_owned();
+    assert!(!certificate.contains("PRIVATE"), "{certificate}");
     fs::write(put("garbage").join("postgresql.key"), "garbage").unwrap();
     fs::write(
         put("cut").join("postgresql.crt"),

@@ -13,14 +13,18 @@ const COMMON: [&str; 2] = ["postgresql.crt", "root.crt"];
 
 /// Issues to alice in one format with a generated passphrase, and returns what was said on standard error.
 fn issue(scene: &Scene, format: &str) -> String {
-    let args = [
+    let mut args = vec![
         "issue-client",
         "alice",
         "--out",
         "clients",
-        "--generate-passphrase",
+        "--format",
+        format,
     ];
-    let output = run(&mut scene.command(args.into_iter().chain(["--format", format])));
+    if format.contains("pkcs12") {
+        args.push("--generate-passphrase");
+    }
+    let output = run(&mut scene.command(args));
     String::from_utf8(output.stderr).unwrap()
 }
 
@@ -243,6 +247,13 @@ fn what_cannot_be_is_refused_before_anything_is_issued() {
         "{said}"
     );
     scene.fails(2, "issue-client alice --out clients --format p12");
+    for flags in [
+        "--generate-passphrase",
+        "--format pem --generate-passphrase",
+    ] {
+        let said = scene.fails(2, &format!("issue-client alice --out clients {flags}"));
+        assert!(said.contains("--format pkcs12"), "{said}");
+    }
     for passphrase in ["", "größer"] {
         fs::write(scene.path("secret"), passphrase).unwrap();
         scene.fails(

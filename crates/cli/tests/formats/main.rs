@@ -36,7 +36,7 @@ fn names(folder: &Path) -> Vec<String> {
 /// Certificates are open, and whatever holds a key is its owner's alone.
 fn check_modes(folder: &Path) {
     for name in names(folder) {
-        let expected = match name.ends_with(".crt") {
+        let expected = match name.ends_with(".crt") || name.ends_with(".crl") {
             true => 0o644,
             false => 0o600,
         };

@@ -103,6 +103,17 @@ fn the_recipient_opens_it_and_connects() {
         "each time"
     );
     run(&mut scene.command_at("+300d", ["issue-client", "alice", "--out", "clients"]));
+    // A folder is another one's; it may be for another machine.
+    assert!(later("+300d").contains("elsewhere  client alice"));
+    let again = [
+        "issue-client",
+        "alice",
+        "--out",
+        "again",
+        "--encrypt-to",
+        &public,
+    ];
+    run(&mut scene.command_at("+300d", again));
     assert!(!later("+300d").contains("alice"));
 }
 

@@ -72,6 +72,20 @@ fn a_container_is_left_to_whoever_knows_its_passphrase() {
 }
 
 #[test]
+fn who_names_no_format_keeps_those_that_are_there() {
+    let scene = scene();
+    scene.init("");
+    let folder = issue_client(&scene, "alice", &["--format", "jdbc,pem"]);
+    let before = names(&folder);
+    scene.pgpki("issue-client alice --out clients");
+    assert_eq!(names(&folder), before);
+    let line = "issue-client bob --out clients --format pkcs12 --generate-passphrase";
+    scene.pgpki(line);
+    let said = scene.fails(3, "issue-client bob --out clients");
+    assert!(said.contains("--format"), "{said}");
+}
+
+#[test]
 fn no_file_of_a_former_format_stays() {
     let scene = scene();
     scene.init("");

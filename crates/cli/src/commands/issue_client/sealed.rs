@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use pgpki_authority::Passphrases;
-use pgpki_authority::format::Format;
 use pgpki_authority::ledger::Place;
 use pgpki_core::issue::Holder;
 use pgpki_core::name::Role;
@@ -25,7 +24,7 @@ impl Sealed {
             all: None,
             each: HashMap::new(),
         };
-        if !args.chosen().into_iter().any(Format::needs_passphrase) {
+        if !args.is_sealed()? {
             return Ok(sealed);
         }
         if args.passphrase.generate_passphrase {
