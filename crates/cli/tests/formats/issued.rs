@@ -56,6 +56,9 @@ fn each_format_has_its_files_and_no_other_has_the_key() {
         expected.sort_unstable();
         assert_eq!(names(&folder), expected, "{format}");
         check_modes(&folder);
+        if !["pem", "k8s-secret"].contains(&format) {
+            scene.pgpki("inspect clients/alice");
+        }
         for name in COMMON {
             let text = fs::read_to_string(folder.join(name)).unwrap();
             assert!(!text.contains("PRIVATE"), "{name} of {format}");

@@ -102,10 +102,18 @@ impl Bundle {
         findings
     }
 
+    /// Whether a key is there in another form, for another program than libpq.
+    fn has_other_form(&self, key: &str) -> bool {
+        let stem = key.trim_end_matches(".key");
+        let mut endings = ["pk8", "p12", "pem"].iter();
+        endings.any(|ending| self.is_there(&format!("{stem}.{ending}")))
+    }
+
     fn missing(&self) -> Vec<FileFinding> {
         let mut findings = Vec::new();
         for (certificate, key) in PAIRS {
             match (self.is_there(certificate), self.is_there(key)) {
+                (true, false) if self.has_other_form(key) => {}
                 (true, false) => findings.push(FileFinding::about(
                     certificate,
                     Finding::error(
