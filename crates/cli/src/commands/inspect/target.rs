@@ -151,11 +151,13 @@ fn folder(
     // An installation is looked at as PostgreSQL does.
     let current = path.join("current");
     let path = if current.is_dir() { &current } else { path };
+    // A rotation may turn the link while one file after the other is read.
+    let at_once = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let mut members = Vec::new();
     let mut findings = Vec::new();
-    for file in names(path)? {
+    for file in names(&at_once)? {
         let name = file.to_string_lossy().into_owned();
-        match read(&path.join(&file), passphrase) {
+        match read(&at_once.join(&file), passphrase) {
             Ok(document) => members.push((name, Some(document))),
             Err(why) => {
                 findings.push(unreadable(&name, &why));
