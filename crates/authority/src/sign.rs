@@ -31,8 +31,8 @@ pub enum SignError {
     },
     /// Another certificate for it would undo a revocation.
     #[error(
-        "its key is known to others: the certificate {serial} of {common_name:?}, which was for the same key, was revoked \
-         for that"
+        "its key may be known to others: the certificate {serial} of {common_name:?}, which was for the same key, was \
+         revoked for that, or for no reason that was given"
     )]
     Compromised {
         /// The certificate that was revoked.
