@@ -6,6 +6,7 @@ use std::time::Duration;
 use pgpki_core::ca_key::TokenError;
 use pgpki_core::issue::IssueError;
 use pgpki_core::key::KeyError;
+use pgpki_core::name::Role;
 use pgpki_core::profile::Profile;
 use pgpki_fs::{Holder, Lock, LockError, NewPrivateDir, PrivateDir, PrivateError, ReadError};
 use time::OffsetDateTime;
@@ -277,6 +278,19 @@ impl Authority {
     /// Its CAs.
     pub fn hierarchy(&self) -> &Hierarchy {
         &self.hierarchy
+    }
+
+    /// The end of the last client certificate of a role that still counts at `now`.
+    pub fn live_until(
+        &self,
+        role: &Role,
+        now: OffsetDateTime,
+    ) -> Result<Option<OffsetDateTime>, AuthorityError> {
+        let is_revoked = |ca| {
+            let ca = self.hierarchy.ca(ca);
+            ca.is_some_and(|ca| ca.state.is_revoked())
+        };
+        Ok(self.ledger.live_until(role, is_revoked, now)?)
     }
 
     /// Whether the key of the newest root needs a passphrase.

@@ -212,19 +212,22 @@ impl Ledger {
 
     fn transaction<T>(
         &mut self,
-        act: impl FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<T>,
+        act: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, LedgerError> {
+        let connection = &self.connection;
         let result = (|| {
-            if !self.connection.is_autocommit() {
-                self.connection.execute_batch("COMMIT")?;
+            // Whoever is alone goes on in the transaction that has been read in.
+            if connection.is_autocommit() {
+                connection.execute_batch("BEGIN IMMEDIATE")?;
             }
-            let transaction = self
-                .connection
-                .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-            let value = act(&transaction)?;
-            transaction.commit()?;
+            let value = act(connection)?;
+            connection.execute_batch("COMMIT")?;
             Ok(value)
         })();
+        if result.is_err() && !connection.is_autocommit() {
+            // What went wrong first is what matters; SQLite undoes the rest when the file is closed, at the latest.
+            let _ = connection.execute_batch("ROLLBACK");
+        }
         result.map_err(self.at())
     }
 

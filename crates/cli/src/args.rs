@@ -4,12 +4,14 @@ mod format;
 mod sign;
 mod tokens;
 
+#[macro_use]
+mod commands;
 mod connect;
 mod convert;
 
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueHint};
+use clap::{Args, CommandFactory, Parser, ValueHint};
 use pgpki_core::crl::Reason;
 use pgpki_core::key::KeyAlgorithm;
 use pgpki_core::validity::Days;
@@ -46,39 +48,37 @@ Exit status:
   6  a server did not take up what was installed, and what it had before was put back
   70 a defect in pgpki itself";
 
-/// The commands.
-#[derive(Debug, Subcommand)]
-pub enum Command {
+commands! {
     /// Make the authority, and install the server's certificate
-    Init(Box<Init>),
+    Init(Box<Init>) = "init",
     /// Issue a certificate to another server
-    IssueServer(IssueServer),
+    IssueServer(IssueServer) = "issue-server",
     /// Issue a certificate to each role, as a folder ready for ~/.postgresql
-    IssueClient(IssueClient),
+    IssueClient(IssueClient) = "issue-client",
     /// Sign a request for a certificate, whose key stays with its owner
-    Sign(Sign),
+    Sign(Sign) = "sign",
     /// Make a key and a request for its certificate, where the key is to stay
-    Request(Request),
+    Request(Request) = "request",
     /// Write a credential that is there already in other forms
-    Export(Export),
+    Export(Export) = "export",
     /// Renew whatever is due; where nothing is, change nothing
-    Rotate(Rotate),
+    Rotate(Rotate) = "rotate",
     /// Make a certificate stop counting now, and end the sessions that live on it
-    Revoke(Revoke),
+    Revoke(Revoke) = "revoke",
     /// Write the authority to one encrypted file
-    Backup(Backup),
+    Backup(Backup) = "backup",
     /// Make the authority from a backup, on this machine or another
-    Restore(Restore),
+    Restore(Restore) = "restore",
     /// Make a cluster use what is installed, and prove that it does
-    Configure(Configure),
+    Configure(Configure) = "configure",
     /// Show what has been issued, what a file or folder holds, or what a server serves
-    Inspect(Inspect),
+    Inspect(Inspect) = "inspect",
     /// Find what is wrong with a cluster's or a client's TLS before users do
-    Doctor(Doctor),
+    Doctor(Doctor) = "doctor",
     /// Print what to paste, so that a program connects with a role's certificate
-    Connect(Connect),
+    Connect(Connect) = "connect",
     /// Write certificates and keys as PEM, DER, PKCS#12 or PKCS#8, encrypted or not
-    Convert(Convert),
+    Convert(Convert) = "convert",
 }
 
 /// Which cluster of this machine is meant.

@@ -414,7 +414,7 @@ impl Installation {
     /// The link keeps the caller as its owner: to give away a link is to name it, and by then the
     /// name may be a hard link to a file of root's.
     fn switch(&self, number: u32) -> Result<(), InstallationError> {
-        let link = fresh(NEW_CURRENT)?;
+        let link = fresh(NEW_CURRENT);
         self.dir().symlink(&generation::name(number), &link)?;
         self.dir()
             .rename(&link, self.dir(), CURRENT)

@@ -122,7 +122,7 @@ impl Output {
     }
 
     fn begin(dir: Dir, name: OsString, replace: bool) -> Result<Self, OutputError> {
-        let draft = fresh(NEW_OUTPUT)?;
+        let draft = fresh(NEW_OUTPUT);
         let path = dir.path().join(&draft);
         let file = create_new(&dir, &draft, OFlag::O_WRONLY)?;
         // Others have no access from the start. This is for an umask that takes the owner's own, and
@@ -200,7 +200,7 @@ impl PrivateDir {
     /// # Errors
     /// A system call failed.
     pub fn spool(&self) -> Result<File, IoError> {
-        let draft = fresh(NEW_OUTPUT)?;
+        let draft = fresh(NEW_OUTPUT);
         let file = create_new(self.dir(), &draft, OFlag::O_RDWR)?;
         self.dir().remove_file(&draft)?;
         Ok(file)

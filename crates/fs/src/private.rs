@@ -208,7 +208,7 @@ impl PrivateDir {
         check_name(name)?;
         let draft = Draft {
             dir: &self.dir,
-            name: fresh(NEW_FILE)?,
+            name: fresh(NEW_FILE),
         };
         let file = self
             .dir
@@ -378,7 +378,7 @@ fn begin(parent: &Dir, name: &OsStr) -> Result<Begun, PrivateError> {
     }
     let prefix = format!(".{}.new-", name.to_string_lossy());
     remove_abandoned(parent, &prefix)?;
-    let name = fresh(&prefix)?;
+    let name = fresh(&prefix);
     let (dir, _) = parent.make_dir(&name, 0o700)?;
     let locked = Lock::try_take(&dir)
         .and_then(|lock| lock.ok_or_else(|| IoError::new("lock", dir.path(), Errno::EWOULDBLOCK)));

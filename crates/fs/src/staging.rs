@@ -193,7 +193,7 @@ pub(crate) fn stage(
             name: file.name.into(),
         });
     }
-    let name = fresh(prefix)?;
+    let name = fresh(prefix);
     let (dir, made) = place.dir.make_dir(&name, 0o700)?;
     let staged = Staged(Staging {
         place: Arc::clone(place),

@@ -122,7 +122,7 @@ impl Text {
     }
 
     fn put(&self, dir: &Dir, name: &str) -> Result<(), TextError> {
-        let new = fresh(NEW_TEXT)?;
+        let new = fresh(NEW_TEXT);
         let put = || {
             let file = dir.create_file(&new, self.mode, self.owner, &self.bytes)?;
             dir.sync_file(&file, &new)?;

@@ -5,7 +5,7 @@ use pgpki_core::issue::{CaFacts, Issued, subject_as_postgresql_prints_it};
 use pgpki_core::profile::Profile;
 use pgpki_core::serial::Serial;
 use pgpki_core::validity::Validity;
-use rusqlite::{Row, Transaction, params};
+use rusqlite::{Connection, Row, params};
 use time::OffsetDateTime;
 
 use super::rows::{insert_certificate, instant, invalid, parsed};
@@ -281,10 +281,7 @@ impl Ledger {
 }
 
 /// What was revoked before keeps its time and its reason.
-fn revoke(
-    t: &Transaction<'_>,
-    revoked: &[(CaId, Revoked, OffsetDateTime)],
-) -> rusqlite::Result<()> {
+fn revoke(t: &Connection, revoked: &[(CaId, Revoked, OffsetDateTime)]) -> rusqlite::Result<()> {
     let mut record = t.prepare(
         "INSERT OR IGNORE INTO revocations (ca, serial, revoked_at, reason, not_after)
          VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -305,7 +302,7 @@ fn revoke(
 
 /// Of the certificates of CAs, those count as replaced that are not the newest active one's, and
 /// every cross-certificate between roots that are not both active.
-fn mark_replaced(t: &Transaction<'_>) -> rusqlite::Result<()> {
+fn mark_replaced(t: &Connection) -> rusqlite::Result<()> {
     let mut statement = t.prepare(
         "SELECT id, profile, state, parent, certificate, cross_parent, cross_certificate,
                 crl_number, crl_from

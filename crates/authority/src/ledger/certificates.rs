@@ -9,7 +9,7 @@ use pgpki_core::validity::Validity;
 use rusqlite::params;
 use time::OffsetDateTime;
 
-use super::rows::{leaf, listed, parsed};
+use super::rows::{instant, leaf, listed, parsed};
 use super::{CaId, Ledger, LedgerError};
 
 /// One certificate, as the ledger lists it.
@@ -143,25 +143,24 @@ impl Ledger {
         })
     }
 
-    /// The end of the last client certificate of `role` that still counts at `now`.
-    pub fn live_until(
+    /// The end of the last client certificate of `role` that still counts at `now`: it was not revoked, and neither was
+    /// its CA, which is for `is_revoked` to say.
+    pub(crate) fn live_until(
         &self,
         role: &Role,
+        is_revoked: impl Fn(CaId) -> bool,
         now: OffsetDateTime,
     ) -> Result<Option<OffsetDateTime>, LedgerError> {
-        // Asked for each of ten thousand roles: whose CA is revoked is part of the one statement.
-        self.connection
-            .prepare_cached(
-                "SELECT max(not_after) FROM certificates
-                 WHERE common_name = ?1 AND profile = 'client' AND not_after >= ?2 AND NOT revoked
-                       AND issuer NOT IN (SELECT id FROM cas WHERE state IN ('revoking', 'revoked'))",
-            )
-            .and_then(|mut statement| {
-                let parameters = params![role.as_str(), now.unix_timestamp()];
-                statement.query_row(parameters, |row| row.get::<_, Option<i64>>(0))
-            })
-            .map(|end| end.and_then(|end| OffsetDateTime::from_unix_timestamp(end).ok()))
-            .map_err(self.at())
+        let valid = self.query(
+            "SELECT issuer, not_after FROM certificates
+             WHERE common_name = ?1 AND profile = 'client' AND not_after >= ?2 AND NOT revoked
+             ORDER BY not_after DESC",
+            params![role.as_str(), now.unix_timestamp()],
+            |row| Ok((CaId(row.get(0)?), instant(row, 1)?)),
+        )?;
+        let mut valid = valid.into_iter();
+        let last = valid.find(|(issuer, _)| !is_revoked(*issuer));
+        Ok(last.map(|(_, end)| end))
     }
 
     /// The certificates that end soonest, from `since` on; those that were replaced or revoked do not count.

@@ -7,19 +7,19 @@ use pgpki_core::name::Host;
 use pgpki_core::profile::Profile;
 use pgpki_core::serial::Serial;
 use pgpki_core::validity::{Days, Validity};
-use rusqlite::{Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use time::OffsetDateTime;
 
 use super::{CaId, Certificate, KnownPlace, Leaf, Place};
 use crate::format::Format;
 
 pub(super) fn insert_certificate(
-    transaction: &rusqlite::Transaction<'_>,
+    connection: &Connection,
     issuer: Option<CaId>,
     issued: &Issued,
     handed_over: bool,
 ) -> rusqlite::Result<()> {
-    transaction
+    connection
         .prepare_cached(
             "INSERT INTO certificates
              (serial, issuer, profile, common_name, hosts, not_before, not_after, handed_over, der)
@@ -40,21 +40,22 @@ pub(super) fn insert_certificate(
 }
 
 /// What belongs to a place does not any more.
-pub(super) fn replace(
-    transaction: &rusqlite::Transaction<'_>,
-    path: &Path,
-) -> rusqlite::Result<()> {
-    transaction
-        .prepare_cached(
-            "UPDATE certificates SET replaced = 1
-             WHERE serial = (SELECT serial FROM places WHERE path = ?1)",
-        )?
-        .execute([text(path)])?;
+pub(super) fn replace(connection: &Connection, path: &Path) -> rusqlite::Result<()> {
+    let serial: Option<[u8; 16]> = connection
+        .prepare_cached("SELECT serial FROM places WHERE path = ?1")?
+        .query_row([text(path)], |row| row.get(0))
+        .optional()?;
+    // Mostly there is none, and the statement is dear to prepare: three indexes have the column.
+    if let Some(serial) = serial {
+        connection
+            .prepare_cached("UPDATE certificates SET replaced = 1 WHERE serial = ?1")?
+            .execute([serial])?;
+    }
     Ok(())
 }
 
 pub(super) fn insert_place(
-    transaction: &rusqlite::Transaction<'_>,
+    connection: &Connection,
     place: &Place,
     serial: Serial,
 ) -> rusqlite::Result<()> {
@@ -65,7 +66,7 @@ pub(super) fn insert_place(
             lines(hosts),
         ),
     };
-    transaction
+    connection
         .prepare_cached(
             "INSERT OR REPLACE INTO places
              (path, kind, profile, common_name, hosts, algorithm, days, uid, gid, serial, formats)

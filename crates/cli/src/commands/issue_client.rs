@@ -128,7 +128,7 @@ fn still_valid(
 ) -> Result<Vec<(Role, OffsetDateTime)>, Failure> {
     let mut valid = Vec::new();
     for role in roles {
-        if let Some(end) = authority.ledger().live_until(role, now)? {
+        if let Some(end) = authority.live_until(role, now)? {
             valid.push((role.clone(), end));
         }
     }

@@ -73,7 +73,7 @@ fn still_valid(
     let mut valid = Vec::new();
     for wanted in wanted {
         if let Holder::Client(role) = &wanted.order.holder
-            && let Some(end) = authority.ledger().live_until(role, now)?
+            && let Some(end) = authority.live_until(role, now)?
         {
             valid.push((role.clone(), end));
         }
