@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 
+use crate::claim::Place;
 use crate::dir::{Dir, IoError};
 use crate::entry::FileId;
 use crate::generation;
 use crate::read::{Demands, read_in};
 use crate::removal::{self, Contents, remove_dir_of_files};
-use crate::staging::{Place, StageError, stage};
+use crate::staging::{StageError, stage};
 use crate::temporary::{fresh, is_fresh};
 use crate::walk::{self, check_private};
 use crate::{
@@ -72,6 +73,9 @@ pub enum InstallationError {
         /// The highest number that is taken.
         highest: u32,
     },
+    /// A file of a generation cannot be written anew.
+    #[error(transparent)]
+    File(ReadError),
     /// A system call failed.
     #[error(transparent)]
     Io(#[from] IoError),
@@ -98,6 +102,7 @@ impl InstallationError {
                 "Remove the directories that pgpki did not make: ls -ld {}/g*",
                 path.display()
             )),
+            Self::File(error) => error.hint(),
             Self::Io(error) => error.hint(),
         }
     }
@@ -149,10 +154,7 @@ impl Installation {
 
     fn new(dir: Dir, owner: Owner) -> Self {
         Self {
-            place: Arc::new(Place {
-                dir,
-                remove_from: None,
-            }),
+            place: Arc::new(Place::new(dir)),
             owner,
         }
     }
@@ -227,7 +229,7 @@ impl Installation {
     /// A system call failed, or somebody replaced the directory while it was made. Whatever was
     /// made is removed again.
     pub fn stage(&self, files: &[NewFile<'_>]) -> Result<Staged, InstallationError> {
-        Ok(stage(&self.place, NEW_FILES, files, self.owner)?)
+        Ok(stage(&self.place, None, NEW_FILES, files, self.owner)?)
     }
 
     /// Makes the staged files the live generation, in one step, and returns its number.
@@ -444,6 +446,12 @@ impl Installation {
             Some(before) => drop(self.switch(before)),
             None => drop(self.dir().remove_file(CURRENT)),
         }
+    }
+
+    /// The directory of a generation, which must be there.
+    pub(crate) fn generation_dir(&self, number: u32) -> Result<Dir, InstallationError> {
+        self.open_generation(number)?
+            .ok_or_else(|| self.no_such(number))
     }
 
     fn open_generation(&self, number: u32) -> Result<Option<Dir>, InstallationError> {

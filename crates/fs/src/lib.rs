@@ -13,9 +13,11 @@
 //! made in a closed directory that belongs to the caller, which gets its owner last and its final
 //! name by one rename. Only the owner of a place can spoil it, and only for himself.
 //!
-//! One thing rests on the caller: **one run at a time** per place ([`Lock`] on the home does it).
+//! One thing rests on the caller: **one run at a time** per place ([`Lock`] on the home does it). On a shelf, runs that
+//! make different folders may be side by side.
 //! Paths are absolute and canonical, as [`canonical`] makes them.
 
+mod claim;
 mod dir;
 mod entry;
 mod folder;
@@ -27,6 +29,7 @@ mod owner;
 mod private;
 mod read;
 mod removal;
+mod rewriting;
 mod staging;
 mod temporary;
 mod text_file;
@@ -42,6 +45,7 @@ pub use owner::{Owner, OwnerError};
 pub use private::{NewPrivateDir, PrivateDir, PrivateError};
 pub use read::{ReadError, open_file, read_bounded};
 pub use removal::{Pruned, Swept};
+pub use rewriting::Rewriting;
 pub use staging::{NewFile, StageError, Staged, Synced, sync_all};
 pub use text_file::{Text, TextError};
 pub use walk::{Created, WalkError, canonical};

@@ -113,10 +113,7 @@ impl Lock {
             }
             let waited = started.elapsed();
             if waited >= patience {
-                return Err(LockError::Busy {
-                    path: dir.path().into(),
-                    holder: find_holder(dir.entry()?.id),
-                });
+                return Err(Self::busy(dir)?);
             }
             if waited >= NOTICED
                 && let Some(on_wait) = on_wait.take()
@@ -129,8 +126,25 @@ impl Lock {
 
     /// The lock, or nothing if somebody else has it.
     pub(crate) fn try_take(dir: &Dir) -> Result<Option<Self>, IoError> {
+        Self::try_lock(dir, FlockArg::LockExclusiveNonblock)
+    }
+
+    /// The lock together with all others who ask for it in this way, or nothing if somebody has it alone.
+    pub(crate) fn try_share(dir: &Dir) -> Result<Option<Self>, IoError> {
+        Self::try_lock(dir, FlockArg::LockSharedNonblock)
+    }
+
+    /// That somebody else has it.
+    pub(crate) fn busy(dir: &Dir) -> Result<LockError, IoError> {
+        Ok(LockError::Busy {
+            path: dir.path().into(),
+            holder: find_holder(dir.entry()?.id),
+        })
+    }
+
+    fn try_lock(dir: &Dir, how: FlockArg) -> Result<Option<Self>, IoError> {
         // A descriptor of its own: the lock belongs to the open file, and goes with it.
-        match Flock::lock(dir.reopen()?, FlockArg::LockExclusiveNonblock) {
+        match Flock::lock(dir.reopen()?, how) {
             Ok(lock) => Ok(Some(Self(Some(lock)))),
             Err((_, Errno::EWOULDBLOCK | Errno::EINTR)) => Ok(None),
             Err((_, errno)) => Err(IoError::new("lock", dir.path(), errno)),

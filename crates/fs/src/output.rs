@@ -17,6 +17,9 @@ use crate::{Kind, PrivateDir};
 
 const NEW_OUTPUT: &str = ".pgpki-output-";
 
+/// How often other runs may take a draft for abandoned, in the moment before it is marked as alive.
+const ATTEMPTS: usize = 100;
+
 /// The owner's alone.
 const MODE: Mode = Mode::S_IRUSR.union(Mode::S_IWUSR);
 
@@ -71,6 +74,9 @@ impl OutputError {
     }
 }
 
+/// Everybody's to read.
+const PUBLIC: Mode = MODE.union(Mode::S_IRGRP).union(Mode::S_IROTH);
+
 /// A file on its way to its name, 0600 and the caller's. Dropping it removes it.
 #[derive(Debug)]
 #[must_use = "dropping it removes what was written"]
@@ -122,23 +128,26 @@ impl Output {
     }
 
     fn begin(dir: Dir, name: OsString, replace: bool) -> Result<Self, OutputError> {
-        let draft = fresh(NEW_OUTPUT);
-        let path = dir.path().join(&draft);
-        let file = create_new(&dir, &draft, OFlag::O_WRONLY)?;
-        // Others have no access from the start. This is for an umask that takes the owner's own, and
-        // file systems without modes (a memory stick) refuse it.
-        let _ = fchmod(&file, MODE);
-        let file = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| {
-            let _ = dir.remove_file(&draft);
-            IoError::new("lock", &path, errno)
-        })?;
-        Ok(Self {
-            dir,
-            name,
-            draft,
-            file,
-            replace,
-        })
+        for _ in 0..ATTEMPTS {
+            let draft = fresh(NEW_OUTPUT);
+            if let Some(file) = create_locked(&dir, &draft)? {
+                return Ok(Self {
+                    dir,
+                    name,
+                    draft,
+                    file,
+                    replace,
+                });
+            }
+        }
+        Err(IoError::new("keep a file in", dir.path(), Errno::ESTALE).into())
+    }
+
+    /// For what is no secret: everybody may read it, 0644, whatever the umask.
+    pub fn for_everybody(self) -> Self {
+        // File systems without modes (a memory stick) refuse it.
+        let _ = fchmod(&*self.file, PUBLIC);
+        self
     }
 
     /// Where the file is going to be.
@@ -205,6 +214,25 @@ impl PrivateDir {
         self.dir().remove_file(&draft)?;
         Ok(file)
     }
+}
+
+/// A draft that is marked as alive; nothing if another run has taken it for abandoned before that.
+fn create_locked(dir: &Dir, draft: &str) -> Result<Option<Flock<File>>, IoError> {
+    let path = dir.path().join(draft);
+    let file = create_new(dir, draft, OFlag::O_WRONLY)?;
+    // Others have no access from the start. This is for an umask that takes the owner's own, and
+    // file systems without modes (a memory stick) refuse it.
+    let _ = fchmod(&file, MODE);
+    let file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(file) => file,
+        Err((_, Errno::EWOULDBLOCK)) => return Ok(None),
+        Err((_, errno)) => {
+            let _ = dir.remove_file(draft);
+            return Err(IoError::new("lock", &path, errno));
+        }
+    };
+    // Whoever held the lock before has removed the file.
+    Ok(dir.look(draft)?.is_some().then_some(file))
 }
 
 fn create_new(dir: &Dir, name: &str, access: OFlag) -> Result<File, IoError> {

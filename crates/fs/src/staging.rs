@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 
 use crate::Owner;
+use crate::claim::{Claim, Place};
 use crate::dir::{Dir, IoError, MakeError, is_plain_name};
 use crate::entry::FileId;
 use crate::removal::{Contents, remove_dir_of_files};
@@ -101,27 +102,12 @@ impl Synced {
     }
 }
 
-/// The directory that staging directories are made in.
-#[derive(Debug)]
-pub(crate) struct Place {
-    pub(crate) dir: Dir,
-    /// The directory around it and its name there, if it is to go when the last user is done.
-    pub(crate) remove_from: Option<(Arc<Place>, &'static str)>,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if let Some((parent, name)) = &self.remove_from {
-            // Fails when something is in it, as it should.
-            let _ = parent.dir.remove_dir(name);
-        }
-    }
-}
-
 /// A staging directory. It holds no descriptor of its own: there may be ten thousand of them. The
 /// device and inode numbers tell whether a name still means it.
 #[derive(Debug)]
 pub(crate) struct Staging {
+    /// Let go of before the place, which goes with the last who uses it, if nobody stages there.
+    _claim: Option<Arc<Claim>>,
     pub(crate) place: Arc<Place>,
     pub(crate) name: String,
     pub(crate) id: FileId,
@@ -181,6 +167,7 @@ impl Staging {
 /// nobody else can touch what is in it before it is complete.
 pub(crate) fn stage(
     place: &Arc<Place>,
+    claim: Option<Arc<Claim>>,
     prefix: &str,
     files: &[NewFile<'_>],
     owner: Owner,
@@ -196,6 +183,7 @@ pub(crate) fn stage(
     let name = fresh(prefix);
     let (dir, made) = place.dir.make_dir(&name, 0o700)?;
     let staged = Staged(Staging {
+        _claim: claim,
         place: Arc::clone(place),
         name,
         id: made.id,

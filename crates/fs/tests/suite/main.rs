@@ -9,4 +9,5 @@ mod lock;
 mod private;
 mod read;
 mod scene;
+mod side_by_side;
 mod walk;
