@@ -10,7 +10,6 @@ use rcgen::{
     CertificateRevocationListParams, KeyIdMethod, RevocationReason, RevokedCertParams, SerialNumber,
 };
 use time::OffsetDateTime;
-use x509_parser::prelude::{CertificateRevocationList, FromDer};
 
 pub use self::published::{Published, crls};
 use crate::issue::{Ca, IssueError};
@@ -61,6 +60,11 @@ impl Reason {
     /// The number that stands in a CRL.
     pub fn code(self) -> u8 {
         self.rcgen() as u8
+    }
+
+    /// Whether somebody else may have a key: then another certificate for it would undo the revocation.
+    pub fn is_compromise(self) -> bool {
+        matches!(self, Self::KeyCompromise | Self::CaCompromise)
     }
 
     /// RFC 5280's name, with hyphens between its words.
@@ -146,21 +150,7 @@ impl Ca {
             revoked_certs: revoked.iter().map(entry).collect(),
             key_identifier_method: KeyIdMethod::PreSpecified(self.key_identifier().to_vec()),
         };
-        let signed = params
-            .signed_by(self.issuer())
-            .map_err(|error| self.not_signed(error))?;
-        let der = signed.der().to_vec();
-        self.check_name(&der)?;
-        Ok(der)
-    }
-
-    /// The name of a CA that somebody else made may not survive being read and written again (a
-    /// repeated attribute, an unusual string type). A CRL under another name revokes nothing.
-    fn check_name(&self, crl: &[u8]) -> Result<(), IssueError> {
-        match CertificateRevocationList::from_der(crl) {
-            Ok((_, parsed)) if parsed.issuer().as_raw() == self.subject() => Ok(()),
-            _ => Err(IssueError::NameLost(self.facts().common_name.clone())),
-        }
+        self.sign_list(&params)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Issuing: a root signs itself and issuing CAs, an issuing CA signs servers and roles.
 
+mod issuing;
+
 use std::fmt;
 
 use rcgen::{CertificateParams, KeyIdMethod, PublicKeyData as _, SanType, SerialNumber};
@@ -7,10 +9,13 @@ use time::OffsetDateTime;
 use x509_parser::objects::{oid_registry, oid2abbrev, oid2sn};
 use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
 
+pub(crate) use self::issuing::name_constraints;
+pub use self::issuing::{CaName, NewIssuing};
 use crate::ca_key::{CaKey, TokenError};
 use crate::document::printable;
 use crate::key::KeyError;
 use crate::name::{Host, MAX_COMMON_NAME, Organization, Role};
+use crate::name_constraints::{NameConstraints, NotPermitted};
 use crate::profile::Profile;
 use crate::serial::{NoRandomness, Serial};
 use crate::subject_key::SubjectKey;
@@ -121,12 +126,9 @@ pub enum IssueError {
     /// Certificate and key are of different CAs.
     #[error("the private key does not belong to the certificate {0:?}")]
     KeyMismatch(String),
-    /// The CA's name cannot be written the way it stands in its certificate.
-    #[error(
-        "the name of the CA {0:?} does not survive being copied into what it signs: \
-         it repeats an attribute, or uses a string type that is not supported"
-    )]
-    NameLost(String),
+    /// The CA, or one above it, may not sign for a name.
+    #[error(transparent)]
+    NotPermitted(#[from] NotPermitted),
     /// The CA's key algorithm cannot sign for PostgreSQL.
     #[error("a CA cannot have an Ed25519 key: libpq's channel binding fails with what it signs")]
     Ed25519Ca,
@@ -177,7 +179,10 @@ pub struct Ca {
     facts: CaFacts,
     subject: Vec<u8>,
     key_identifier: Vec<u8>,
-    issuer: rcgen::Issuer<'static, CaKey>,
+    key: CaKey,
+    constraints: Vec<NameConstraints>,
+    /// When leaves end at the latest, if that is before this CA does.
+    leaves_until: Option<OffsetDateTime>,
 }
 
 impl Ca {
@@ -221,38 +226,25 @@ impl Ca {
         if parsed.public_key().raw != key.subject_public_key_info() {
             return Err(IssueError::KeyMismatch(facts.common_name));
         }
-        let issuer =
-            rcgen::Issuer::from_ca_cert_der(&der.into(), key).map_err(IssueError::Encoding)?;
+        let constraints = NameConstraints::of(&parsed, &facts.common_name);
         Ok(Self {
             der: der.to_vec(),
             subject: parsed.subject().as_raw().to_vec(),
-            key_identifier: key_identifier_of(&parsed).unwrap_or_default(),
+            key_identifier: key_identifier_of(&parsed)
+                .unwrap_or_else(|| usual_key_identifier(&parsed)),
+            constraints: constraints.into_iter().collect(),
+            leaves_until: None,
             facts,
-            issuer,
+            key,
         })
     }
 
-    /// Signs an issuing CA's certificate for `key`. Its end is cut to this CA's own.
-    pub fn issue_ca(
-        &self,
-        key: &SubjectKey,
-        organization: &Organization,
-        common_name: &str,
-        now: OffsetDateTime,
-        days: Days,
-    ) -> Result<Issued, IssueError> {
-        if !key.may_sign_certificates() {
-            return Err(IssueError::Ed25519Ca);
-        }
-        self.sign(
-            Profile::Issuing,
-            key,
-            organization,
-            common_name,
-            &[],
-            now,
-            days,
-        )
+    /// Holds the leaves that it signs to the constraints of the CAs above it as well, and ends them by then.
+    #[must_use]
+    pub fn under(mut self, constraints: &[NameConstraints], until: OffsetDateTime) -> Self {
+        self.constraints.extend(constraints.iter().cloned());
+        self.leaves_until = Some(until);
+        self
     }
 
     /// Signs the key of `successor`, a root that this one's organization has just made, so that whoever trusts this
@@ -268,15 +260,9 @@ impl Ca {
         let name = &successor.facts.common_name;
         let (validity, _) = successor.facts.validity.cut_to(self.not_after());
         let params = parameters(Profile::Cross, organization, name, serial, validity);
-        let certificate = params
-            .signed_by(successor.issuer.key(), &self.issuer)
-            .map_err(|error| self.not_signed(error))?;
-        let der = certificate.der().to_vec();
-        if parse(&der)?.subject().as_raw() != successor.subject {
-            return Err(IssueError::NameLost(name.clone()));
-        }
+        let subject = Some(successor.subject());
         Ok(Issued {
-            der,
+            der: self.sign_certificate(&params, &successor.key, subject)?,
             serial,
             profile: Profile::Cross,
             common_name: name.clone(),
@@ -287,6 +273,9 @@ impl Ca {
     }
 
     /// Signs a leaf for `key`. Its end is cut to this CA's own.
+    ///
+    /// # Errors
+    /// This CA does not count at `now`, may not sign for one of the names, or could not sign.
     pub fn issue_leaf(
         &self,
         holder: &Holder,
@@ -295,50 +284,57 @@ impl Ca {
         now: OffsetDateTime,
         days: Days,
     ) -> Result<Issued, IssueError> {
-        let common_name = holder.common_name()?;
-        let hosts = holder.hosts();
-        self.sign(
-            holder.profile(),
-            key,
-            organization,
-            &common_name,
-            hosts,
-            now,
-            days,
-        )
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    fn sign(
-        &self,
-        profile: Profile,
-        key: &SubjectKey,
-        organization: &Organization,
-        common_name: &str,
-        hosts: &[Host],
-        now: OffsetDateTime,
-        days: Days,
-    ) -> Result<Issued, IssueError> {
         self.check_validity(now)?;
+        let (profile, hosts) = (holder.profile(), holder.hosts());
+        let common_name = holder.common_name()?;
         let serial = Serial::random()?;
-        let (validity, cut_to_issuer) = Validity::starting(now, days).cut_to(self.not_after());
-        let mut params = parameters(profile, organization, common_name, serial, validity);
+        let end = self
+            .leaves_until
+            .map_or(self.not_after(), |until| until.min(self.not_after()));
+        let (validity, cut_to_issuer) = Validity::starting(now, days).cut_to(end);
+        let mut params = parameters(profile, organization, &common_name, serial, validity);
         params.subject_alt_names = hosts
             .iter()
             .map(alternative_name)
             .collect::<Result<_, _>>()?;
-        let certificate = params
-            .signed_by(key, &self.issuer)
-            .map_err(|error| self.not_signed(error))?;
+        let draft = self.draft_certificate(&params, key, None)?;
+        for constraints in &self.constraints {
+            let subject = draft.subject().unwrap_or_default();
+            constraints.check_certificate(subject, &common_name, hosts)?;
+        }
         Ok(Issued {
-            der: certificate.der().to_vec(),
+            der: self.sign_draft(&draft)?,
             serial,
             profile,
-            common_name: common_name.to_owned(),
+            common_name,
             hosts: hosts.to_vec(),
             validity,
             cut_to_issuer,
         })
+    }
+
+    /// Whether a leaf for `holder` would be within this CA's name constraints, and within `others`, those of the CAs above
+    /// it. Nothing is signed.
+    ///
+    /// # Errors
+    /// It would not.
+    pub fn check_holder(
+        &self,
+        holder: &Holder,
+        organization: &Organization,
+        others: &[NameConstraints],
+    ) -> Result<(), IssueError> {
+        let common_name = holder.common_name()?;
+        let profile = holder.profile();
+        let validity = self.facts.validity;
+        let serial = Serial::random()?;
+        let params = parameters(profile, organization, &common_name, serial, validity);
+        let draft = self.draft_certificate(&params, &self.key, None)?;
+        let subject = draft.subject().unwrap_or_default();
+        for constraints in self.constraints.iter().chain(others) {
+            constraints.check_certificate(subject, &common_name, holder.hosts())?;
+        }
+        Ok(())
     }
 
     fn check_validity(&self, now: OffsetDateTime) -> Result<(), IssueError> {
@@ -372,13 +368,8 @@ impl Ca {
         self.facts.validity.not_after
     }
 
-    pub(crate) fn issuer(&self) -> &rcgen::Issuer<'static, CaKey> {
-        &self.issuer
-    }
-
-    /// Why the library that encodes what is signed came back without it.
-    pub(crate) fn not_signed(&self, error: rcgen::Error) -> IssueError {
-        not_signed(self.issuer.key(), error)
+    pub(crate) fn key(&self) -> &CaKey {
+        &self.key
     }
 
     pub(crate) fn key_identifier(&self) -> &[u8] {
@@ -390,7 +381,8 @@ impl Ca {
     }
 }
 
-fn not_signed(key: &CaKey, error: rcgen::Error) -> IssueError {
+/// Why what was to be signed came back without a signature.
+pub(crate) fn not_signed(key: &CaKey, error: rcgen::Error) -> IssueError {
     match (&error, key.said()) {
         (rcgen::Error::RemoteKeyError, Some(said)) => IssueError::Token(said),
         _ => IssueError::Encoding(error),
@@ -486,9 +478,24 @@ fn key_identifier_of(certificate: &X509Certificate<'_>) -> Option<Vec<u8>> {
         })
 }
 
+/// RFC 5280 section 4.2.1.2, the first method: SHA-1 of the key's bits. For a CA whose certificate does not say.
+fn usual_key_identifier(certificate: &X509Certificate<'_>) -> Vec<u8> {
+    use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+    let bits = &certificate.public_key().subject_public_key.data;
+    digest(&SHA1_FOR_LEGACY_USE_ONLY, bits).as_ref().to_vec()
+}
+
 /// The first common name of a DER certificate's subject, to the letter; `None` where the bytes are no certificate.
 pub fn subject_common_name(der: &[u8]) -> Option<String> {
     Some(common_name_of(&parse(der).ok()?))
+}
+
+/// Whether two certificates (DER) have the same subject, to the octet.
+pub fn has_same_name(one: &[u8], other: &[u8]) -> bool {
+    match (parse(one), parse(other)) {
+        (Ok(one), Ok(other)) => one.subject().as_raw() == other.subject().as_raw(),
+        _ => false,
+    }
 }
 
 /// Whether a certificate (DER) is for this key.

@@ -1,6 +1,7 @@
 //! Requests for a certificate (PKCS#10, RFC 2986): made where the key is, and read where it is signed. A request proves
 //! that its sender has the private key, and nothing about who that is.
 
+mod issuing;
 mod possession;
 mod wish;
 
@@ -13,6 +14,7 @@ use crate::key::PrivateKey;
 use crate::name::{HostError, RoleError};
 use crate::subject_key::{SubjectKey, SubjectKeyError};
 
+pub use self::issuing::make_issuing;
 use self::wish::Wish;
 
 /// PEM label of a request (RFC 7468 section 7).
