@@ -25,13 +25,15 @@ use crate::sql::SqlError;
 
 pub use apply::{Applied, Judgement};
 pub use managed::{Managed, Manager};
-pub use settings::settings;
+pub use settings::{about_passphrase, settings};
 
 /// What the cluster is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wishes {
     /// The installation: certificate, key, CAs and CRLs are read from its `current`.
     pub installation: PathBuf,
+    /// The file with the passphrase of the server's key, if that is encrypted.
+    pub passphrase_file: Option<PathBuf>,
     /// Whether connections over TCP without TLS are to be refused.
     pub require_tls: bool,
     /// Who is to have a client certificate.
@@ -233,7 +235,7 @@ pub fn plan(cluster: &Cluster, wishes: &Wishes) -> Result<Vec<Change>, Configure
             return Err(ConfigureError::Md5Passwords(locked_out));
         }
     }
-    let mut changes = settings::plan(cluster, &wishes.installation)?;
+    let mut changes = settings::plan(cluster, wishes)?;
     changes.extend(access::plan(cluster, wishes)?);
     changes.retain(|change| change.before != change.after);
     Ok(changes)

@@ -11,6 +11,7 @@ pub mod facts;
 mod gather;
 mod names;
 mod reload;
+mod revoked;
 mod roles;
 mod rules;
 mod served;
@@ -42,10 +43,16 @@ pub struct Located {
 /// Everything that is wrong with what was seen, or worth knowing about it.
 #[must_use]
 pub fn judge(facts: &Facts, now: OffsetDateTime) -> Vec<Located> {
+    let certificates = certificates::judge(facts, now);
+    // Where the CRL beside it tells, that is enough.
+    let mut revoked = revoked::judge(facts);
+    let is_told = |it: &Located| it.finding.code == "revoked";
+    revoked.take_if(|_| certificates.iter().any(is_told));
     let subjects = [
         settings::judge(facts),
         access::judge(facts),
-        certificates::judge(facts, now),
+        certificates,
+        revoked.into_iter().collect(),
         crls::judge(facts),
         names::judge(facts),
         reload::judge(facts),

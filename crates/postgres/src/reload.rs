@@ -46,6 +46,13 @@ const TOLD: &str = "received SIGHUP";
 /// logging collector writes what it is sent in that order.
 const MARK: &str = "pgpki has seen this reload";
 
+/// What `pg_settings` says of `ssl` in a server whose messages are in English.
+const IN_ENGLISH: &str = "Enables SSL connections.";
+
+/// Where a setting comes from that the whole server has (`pg_settings.source`).
+const SERVERS_OWN: &str =
+    "'default', 'environment variable', 'configuration file', 'command line', 'override'";
+
 /// How long the logging collector may take to write a line.
 const LOGGING: Duration = Duration::from_secs(2);
 
@@ -284,26 +291,48 @@ fn serves_another(postmaster: &Postmaster, chain: &[Vec<u8>]) -> bool {
 }
 
 /// What a server has logged, once all of it is in the file, and whether that tells of the reload: nothing does where
-/// the log is in another language, or says less than PostgreSQL does by default.
+/// the log is in another language, before the reload or after it, or says less than PostgreSQL does by default.
 fn whole_log(log: &Log, postmaster: &Postmaster) -> (Vec<String>, bool) {
-    let mark = || -> Option<()> {
+    let mark = || -> Option<bool> {
         let mut session = Session::open(&postmaster.socket()?, Instant::now() + LOGGING).ok()?;
+        let is_english = complains_in_english(&mut session);
         session.query("SET log_statement = 'all'").ok()?;
         session.query(&format!("SELECT '{MARK}'")).ok()?;
-        Some(())
+        Some(is_english)
     };
     let deadline = Instant::now() + LOGGING;
-    let is_marked = mark().is_some();
+    let marked = mark();
+    let is_marked = marked.is_some();
     loop {
         let lines = log.since();
         let has = |text| lines.iter().any(|line| line.contains(text));
         let is_complete = is_marked && has(MARK);
         if is_complete || !is_marked || Instant::now() + PAUSE >= deadline {
-            let is_told = is_complete && has(TOLD);
+            // The signal is logged before the settings are read, and a complaint after that: another lc_messages may be
+            // one of them.
+            let is_told = is_complete && has(TOLD) && marked == Some(true);
             return (lines, is_told);
         }
         thread::sleep(PAUSE);
     }
+}
+
+/// Whether what a server logs can be understood here: its messages are in English. Nothing if it cannot be asked.
+pub(crate) fn logs_in_english(postmaster: &Postmaster) -> Option<bool> {
+    let mut session = Session::open(&postmaster.socket()?, Instant::now() + ONE_QUESTION).ok()?;
+    Some(complains_in_english(&mut session))
+}
+
+/// Whether the server's own messages are in English, as a session has them from it: not where a role or a database has
+/// a language of its own, which says nothing about the server's. Some of the texts in `pg_settings` are in the language
+/// of the messages.
+fn complains_in_english(session: &mut Session) -> bool {
+    let sql = format!(
+        "SELECT ssl.short_desc FROM pg_settings ssl, pg_settings messages \
+         WHERE ssl.name = 'ssl' AND messages.name = 'lc_messages' AND messages.source IN ({SERVERS_OWN})"
+    );
+    let rows = session.query(&sql).unwrap_or_default();
+    rows.into_iter().flatten().flatten().next().as_deref() == Some(IN_ENGLISH)
 }
 
 /// Asks a server for its chain, once, and compares.

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{Change, ConfigureError, Current};
+use super::{Change, ConfigureError, Current, Wishes};
 use crate::cluster::{Cluster, Disk, Given};
 use crate::conf::effective::{Effective, Sourced};
 use crate::conf::files::{ConfigFiles, location};
@@ -18,14 +18,17 @@ use crate::conf::{Conf, IncludeKind};
 const OWN_FILE: &str = "pgpki.conf";
 
 /// What each parameter is to be, as PostgreSQL's documentation, "SSL" in "Connections and
-/// Authentication", has them.
+/// Authentication", has them. `passphrase_file` has the passphrase of the server's key, if that is encrypted.
 #[must_use]
-pub fn settings(installation: &Path) -> [(&'static str, Vec<u8>); 6] {
+pub fn settings(
+    installation: &Path,
+    passphrase_file: Option<&Path>,
+) -> Vec<(&'static str, Vec<u8>)> {
     let file = |name: &str| {
         let path = installation.join("current").join(name);
         path.as_os_str().as_bytes().to_vec()
     };
-    [
+    let mut settings = vec![
         ("ssl", b"on".to_vec()),
         ("ssl_cert_file", file("server.crt")),
         ("ssl_key_file", file("server.key")),
@@ -33,10 +36,37 @@ pub fn settings(installation: &Path) -> [(&'static str, Vec<u8>); 6] {
         ("ssl_crl_file", file("root.crl")),
         // Older versions are withdrawn (RFC 8996).
         ("ssl_min_protocol_version", b"TLSv1.2".to_vec()),
+    ];
+    settings.extend(passphrase_file.into_iter().flat_map(about_passphrase));
+    settings
+}
+
+/// What makes a server open its key with the first line of a file. Without the second, a reload keeps the certificate
+/// that the server has.
+#[must_use]
+pub fn about_passphrase(file: &Path) -> [(&'static str, Vec<u8>); 2] {
+    [
+        ("ssl_passphrase_command", passphrase_command(file)),
+        ("ssl_passphrase_command_supports_reload", b"on".to_vec()),
     ]
 }
 
-pub(super) fn plan(cluster: &Cluster, installation: &Path) -> Result<Vec<Change>, ConfigureError> {
+/// A command for sh, in which the server puts its prompt in the place of `%p`, so that `%` is `%%`.
+fn passphrase_command(file: &Path) -> Vec<u8> {
+    let mut command = b"head -n 1 '".to_vec();
+    for byte in file.as_os_str().as_bytes() {
+        match byte {
+            // POSIX, 2.2.2 Single-Quotes.
+            b'\'' => command.extend(br"'\''"),
+            b'%' => command.extend(b"%%"),
+            byte => command.push(*byte),
+        }
+    }
+    command.push(b'\'');
+    command
+}
+
+pub(super) fn plan(cluster: &Cluster, wishes: &Wishes) -> Result<Vec<Change>, ConfigureError> {
     let main = Current::read(cluster, &cluster.config_file)?.existing()?;
     let conf = Conf::parse(main.bytes());
     let (own_path, is_included) = own_file(cluster, &conf);
@@ -44,8 +74,11 @@ pub(super) fn plan(cluster: &Cluster, installation: &Path) -> Result<Vec<Change>
     check_ours(&own)?;
     let own_path = own.path.clone();
 
-    let lines = settings(installation).map(|(name, value)| setting_line(name, &value));
-    let lines = lines.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let settings = settings(&wishes.installation, wishes.passphrase_file.as_deref());
+    let lines = settings
+        .iter()
+        .map(|(name, value)| setting_line(name, value));
+    let lines = lines.collect::<Result<Vec<_>, _>>()?;
     let block = Block::new(lines).map_err(own.block_error())?;
     let text = marked::insert_first(b"", &block).map_err(own.block_error())?;
     let like = main.text.clone();
@@ -61,7 +94,8 @@ pub(super) fn plan(cluster: &Cluster, installation: &Path) -> Result<Vec<Change>
     };
     let main = main.change(Some(after.to_bytes().to_vec()), None);
     let changes = vec![own, main];
-    check(cluster, &changes, &own_path)?;
+    let names = settings.into_iter().map(|(name, _)| name);
+    check(cluster, names, &changes, &own_path)?;
     Ok(changes)
 }
 
@@ -152,7 +186,12 @@ impl ConfigFiles for Planned {
 }
 
 /// Refuses a plan that would have no effect: another line wins, or the server reads none of it.
-fn check(cluster: &Cluster, changes: &[Change], own: &Path) -> Result<(), ConfigureError> {
+fn check(
+    cluster: &Cluster,
+    names: impl Iterator<Item = &'static str>,
+    changes: &[Change],
+    own: &Path,
+) -> Result<(), ConfigureError> {
     let planned = changes.iter().filter_map(|change| {
         let after = change.after.as_ref()?;
         Some((change.path.clone(), after.bytes.clone()))
@@ -172,7 +211,7 @@ fn check(cluster: &Cluster, changes: &[Change], own: &Path) -> Result<(), Config
     if let Some(fault) = effective.faults().first() {
         return Err(ConfigureError::Faulty(fault.clone()));
     }
-    for (name, _) in settings(Path::new("")) {
+    for name in names {
         if let Some(Given::Argument { value }) = cluster.given(name) {
             return Err(ConfigureError::Shadowed {
                 name,

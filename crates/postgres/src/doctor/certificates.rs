@@ -1,13 +1,14 @@
 //! What the TLS files hold: the pair, the chain and its order, expiry, what each file promises.
 
-use pgpki_core::bundle::{Bundle, ChainEnd};
+use pgpki_core::bundle::{Bundle, ChainEnd, FileFinding};
 use pgpki_core::document::{Document, printable};
 use pgpki_core::due::Within;
 use pgpki_core::finding::Finding;
 use time::OffsetDateTime;
 
 use super::Located;
-use super::facts::{Facts, FileSeen, NotRead, TlsFiles};
+use super::facts::{Configuration, Facts, FileSeen, KEY_PARAMETERS, NotRead, TlsFiles};
+use crate::conf::is_true;
 
 /// The names under which a bundle knows what each file is for.
 const CERTIFICATE: &str = "server.crt";
@@ -31,6 +32,13 @@ pub(super) fn judge(facts: &Facts, now: OffsetDateTime) -> Vec<Located> {
         if is_other_peoples && found.file == CERTIFICATE && code == "chain-broken" {
             continue;
         }
+        let found = match (code, &*found.file) {
+            ("key-encrypted", KEY) => match encrypted(found.finding, &facts.configuration) {
+                Some(finding) => FileFinding { finding, ..found },
+                None => continue,
+            },
+            _ => found,
+        };
         let Some(member) = members.iter().find(|it| it.name == found.file) else {
             continue;
         };
@@ -38,6 +46,30 @@ pub(super) fn judge(facts: &Facts, now: OffsetDateTime) -> Vec<Located> {
         findings.push(Located::in_file(finding, &member.file.path));
     }
     findings
+}
+
+/// A key that is encrypted, unless the server can open it by itself at each start and reload.
+fn encrypted(finding: Finding, configuration: &Configuration) -> Option<Finding> {
+    let [command, at_reload] = KEY_PARAMETERS.map(|name| configuration.value(name));
+    if command.is_empty() {
+        return Some(Finding::error(
+            finding.code,
+            format!("{}, and ssl_passphrase_command is not set", finding.message),
+            "Set it to a command that prints the passphrase, and ssl_passphrase_command_supports_reload = on: \
+             until then the server neither reloads nor starts with this key.",
+        ));
+    }
+    (!is_true(&at_reload)).then(|| {
+        Finding::warning(
+            finding.code,
+            format!(
+                "{}, and ssl_passphrase_command_supports_reload is off",
+                finding.message
+            ),
+            "Set it to on: until then a reload keeps the certificate that the server has, and a renewed one waits for \
+             a restart.",
+        )
+    })
 }
 
 /// A file, under the name that its use has.

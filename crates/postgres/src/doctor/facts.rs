@@ -92,6 +92,13 @@ pub const PARAMETERS: [&str; 10] = [
     "hba_file",
 ];
 
+/// The parameters with which a server opens a key that is encrypted. What the files say is all that is looked at: only a
+/// superuser is shown the command, and a passphrase may stand in it.
+pub const KEY_PARAMETERS: [&str; 2] = [
+    "ssl_passphrase_command",
+    "ssl_passphrase_command_supports_reload",
+];
+
 impl Configuration {
     /// The value that the files and arguments give a parameter, or else PostgreSQL's default (see
     /// "SSL" in its documentation's chapter "Server Configuration").
@@ -288,6 +295,9 @@ pub struct Issued {
     pub clients: Vec<ClientIssued>,
     /// What should be installed where the server reads its certificate.
     pub server: Option<ServerIssued>,
+    /// The serial numbers, 32 hexadecimal digits, of servers' certificates that were revoked, by themselves or with
+    /// their CA, and have not ended.
+    pub revoked_servers: Vec<String>,
 }
 
 /// A role's last certificate.

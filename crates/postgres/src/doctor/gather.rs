@@ -12,7 +12,8 @@ use pgpki_fs::read_bounded;
 use time::OffsetDateTime;
 
 use super::facts::{
-    Answers, Configuration, Facts, Issued, NotServed, PARAMETERS, Rules, State, Unseen,
+    Answers, Configuration, Facts, Issued, KEY_PARAMETERS, NotServed, PARAMETERS, Rules, State,
+    Unseen,
 };
 use crate::cluster::{Cluster, Disk, MAX_CONFIG};
 use crate::hba::{Hba, included};
@@ -66,7 +67,7 @@ pub(super) fn sentence(hint: impl Into<String>) -> String {
 }
 
 fn configuration(cluster: &Cluster) -> Configuration {
-    let given = PARAMETERS.into_iter();
+    let given = PARAMETERS.into_iter().chain(KEY_PARAMETERS);
     Configuration {
         lines: cluster.effective(),
         given: given

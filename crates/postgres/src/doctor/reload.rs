@@ -13,7 +13,7 @@ use crate::conf::is_true;
 
 /// What a server logs when it keeps what it had (`be-secure-openssl.c`, `postmaster.c`), unless
 /// its messages are in another language.
-const KEPT: &str = "was not reloaded";
+pub(super) const KEPT: &str = "was not reloaded";
 
 /// The most lines of a log that are repeated.
 const MOST_LINES: usize = 4;

@@ -43,7 +43,7 @@ fn end(client: &ClientIssued, now: OffsetDateTime) -> Option<Located> {
         .format(format_description!("[year]-[month]-[day]"))
         .unwrap_or_default();
     let hint = "Renew it with pgpki rotate, and hand the new folder over; or issue a new one: pgpki \
-                issue-client ROLE.";
+                issue-client ROLE, or pgpki sign where its key is elsewhere.";
     let finding = match Phase::at(client.validity, Within::Third, now) {
         Phase::Due => Finding::warning(
             "role-certificate-due",

@@ -12,7 +12,7 @@ pub(super) const ENTRIES: &[Entry] = &[
             "pgpki inspect FILE says what it is",
             "whether a run that was to write it has ended early, or the disk was full",
         ],
-        fix: "Put the right file there, or convert it: openssl x509 -inform DER, openssl pkcs12.",
+        fix: "Put the right file there, or convert it: pgpki convert FILE --to pem --out NEW.",
         findings: &["der-not-pem", "wrong-content"],
         texts: &[
             "no start line",

@@ -121,7 +121,7 @@ pub(super) const ENTRIES: &[Entry] = &[
             "the first line of the file: ENCRYPTED PRIVATE KEY, or Proc-Type: 4,ENCRYPTED below it",
             "what the command of ssl_passphrase_command prints when the server's user runs it",
         ],
-        fix: "Give the passphrase there; or decrypt the key with openssl pkey and guard the file.",
+        fix: "Give the passphrase there; or decrypt the key, pgpki convert FILE --to pkcs8 --out NEW, and guard the file.",
         findings: &["key-encrypted"],
         texts: &[
             "cannot be reloaded because it requires a passphrase",
@@ -140,7 +140,7 @@ pub(super) const ENTRIES: &[Entry] = &[
             "what it is: pgpki inspect FILE. OpenSSL 3.0 refuses PKCS#8 version 2, and some kinds of \
              encryption",
         ],
-        fix: "Let its user read it (chown, 0600), or write it again as PKCS#8: openssl pkey.",
+        fix: "Let its user read it (chown, 0600), or write it again as PKCS#8: pgpki convert FILE --to pkcs8 --out NEW.",
         findings: &["key-unreadable", "key-version-2", "key-encryption-refused"],
         texts: &["could not load private key file"],
     },
@@ -154,7 +154,7 @@ pub(super) const ENTRIES: &[Entry] = &[
             "sslkey: its ending, and what pgpki inspect FILE says of it",
             "in a .p12, the alias of the key must be user",
         ],
-        fix: "openssl pkcs8 -topk8 -nocrypt -in postgresql.key -outform DER -out postgresql.pk8",
+        fix: "pgpki convert postgresql.key --to der --out postgresql.pk8",
         findings: &["key-not-pkcs8", "pkcs12-alias"],
         texts: &["extra data at the end", "could not read ssl key file"],
     },

@@ -41,7 +41,7 @@ impl Managed {
     fn patroni(&self, wishes: &Wishes, given: &Given) -> String {
         let mut text =
             "patronictl edit-config, and in it:\npostgresql:\n  parameters:\n".to_owned();
-        for (name, value) in settings(&wishes.installation) {
+        for (name, value) in settings(&wishes.installation, wishes.passphrase_file.as_deref()) {
             let value = yaml(&String::from_utf8_lossy(&value));
             text += &format!("    {name}: {value}\n");
         }

@@ -8,7 +8,9 @@ use std::path::Path;
 use nix::fcntl::OFlag;
 
 use super::super::facts::Unseen;
+use crate::doctor::reload::KEPT;
 use crate::postmaster::Postmaster;
+use crate::reload::logs_in_english;
 
 /// How much of the log is read, in bytes from its end.
 const TAIL: u64 = 1 << 20;
@@ -21,7 +23,7 @@ const BEGINNINGS: [&str; 2] = ["received SIGHUP", "starting PostgreSQL"];
 pub(super) fn since_last_reload(postmaster: &Postmaster) -> Result<Vec<String>, Unseen> {
     let unseen = |why: String| Unseen {
         why,
-        hint: "Look there for \"was not reloaded\" after a reload.".to_owned(),
+        hint: format!("Look there for \"{KEPT}\" after a reload."),
     };
     let log = postmaster
         .log()
@@ -33,6 +35,12 @@ pub(super) fn since_last_reload(postmaster: &Postmaster) -> Result<Vec<String>, 
     let last = lines.iter().rposition(begins);
     let since = last.and_then(|last| lines.get(last + 1..));
     let since = since.unwrap_or_default();
+    // What is there to be read is read all the same: the language may be another one since.
+    if !since.iter().any(|line| line.contains(KEPT)) && logs_in_english(postmaster) == Some(false) {
+        return Err(unseen(
+            "its messages are not known to be in English (lc_messages)".into(),
+        ));
+    }
     Ok(since.iter().map(|line| (*line).to_owned()).collect())
 }
 
