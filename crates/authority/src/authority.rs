@@ -1,6 +1,7 @@
 //! The home of an authority, opened: settings, CAs and ledger together.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use pgpki_core::ca_key::TokenError;
@@ -8,18 +9,20 @@ use pgpki_core::issue::IssueError;
 use pgpki_core::key::KeyError;
 use pgpki_core::name::Role;
 use pgpki_core::profile::Profile;
-use pgpki_fs::{Holder, Lock, LockError, NewPrivateDir, PrivateDir, PrivateError, ReadError};
+use pgpki_fs::{
+    Holder, Lock, LockError, NewPrivateDir, PrivateDir, PrivateError, ReadError, WalkError,
+};
 use time::OffsetDateTime;
 
-use crate::ca_store::{CaStore, CaStoreError};
+use crate::ca_store::{CaStore, CaStoreError, directory_of};
 use crate::credential::{Signer, Trust, chain};
-use crate::hierarchy::Hierarchy;
+use crate::endorsing::Endorsing;
+use crate::hierarchy::{Hierarchy, end_of_leaves};
 use crate::ledger::{self, CaState, Crl, KnownCa, Ledger, LedgerError};
+use crate::requested::waiting_for;
+use crate::secrets::{SecretError, Secrets};
 use crate::settings::{self, Settings, SettingsError};
 use crate::tokens::{Hardware, KeyPlace};
-
-pub(crate) const ROOT: &str = "root";
-pub(crate) const ISSUING: &str = "issuing";
 
 /// Why an authority could not be made, opened or used.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +39,17 @@ pub enum AuthorityError {
     NotAHome {
         /// The directory.
         path: PathBuf,
+    },
+    /// Its issuing CA is to be certified by a CA of somebody else's, which has not answered yet.
+    #[error(
+        "the authority {} waits for its issuing CA's certificate; the request is {}/request.pem",
+        home.display(), waiting.display()
+    )]
+    Waiting {
+        /// Where the authority is going to be.
+        home: PathBuf,
+        /// What is there of it.
+        waiting: PathBuf,
     },
     /// The settings are wrong.
     #[error("{}/{source}", path.display())]
@@ -65,6 +79,24 @@ pub enum AuthorityError {
     KeyInUse {
         /// The common name of the CA that has it.
         ca: String,
+    },
+    /// The issuing CA was certified by a CA of somebody else's, and its successor would not be.
+    #[error("the issuing CA {ca:?} was certified by {issuer:?} until {}, and the next one needs that as well", until.date())]
+    EndorsementNeeded {
+        /// The issuing CA's common name.
+        ca: String,
+        /// The common name of whoever certified it.
+        issuer: String,
+        /// The last second at which that counts.
+        until: OffsetDateTime,
+    },
+    /// Servers' chains would end in a root that clients do not know.
+    #[error(
+        "the chain of the CA that was named ends in {root:?}, and clients have not been handed that root"
+    )]
+    AnotherRoot {
+        /// The root's common name.
+        root: String,
     },
     /// A CA that the ledger knows is not among those whose keys are kept: the home is made of parts of different
     /// authorities, or a file of the CA was lost.
@@ -106,13 +138,23 @@ impl AuthorityError {
             _ => None,
         }
     }
-}
 
-/// Where in the home the CAs of a profile are kept.
-fn directory_of(profile: Profile) -> &'static str {
-    match profile {
-        Profile::Root => ROOT,
-        _ => ISSUING,
+    /// Whether a key is encrypted, and its passphrase is missing or wrong.
+    #[must_use]
+    pub fn needs_passphrase(&self) -> bool {
+        match self {
+            Self::Ca(error) => error.needs_passphrase(),
+            _ => false,
+        }
+    }
+
+    /// What came of asking for a passphrase, if it is about that.
+    #[must_use]
+    pub fn secret(&self) -> Option<&SecretError> {
+        match self {
+            Self::Ca(CaStoreError::Passphrase { source, .. }) => Some(source),
+            _ => None,
+        }
     }
 }
 
@@ -122,6 +164,8 @@ pub struct Founding<'a> {
     pub settings: Settings,
     /// What the root key is encrypted with; `None` leaves it unencrypted.
     pub root_passphrase: Option<&'a [u8]>,
+    /// The same for the key of the issuing CA.
+    pub issuing_passphrase: Option<&'a [u8]>,
     /// The tokens that its keys are to be in, if any.
     pub hardware: Hardware,
 }
@@ -135,6 +179,8 @@ pub struct Authority {
     pub(crate) roots: CaStore,
     pub(crate) issuing: CaStore,
     pub(crate) hardware: Hardware,
+    /// Who certifies the next new issuing CA beside our own root.
+    pub(crate) endorsing: Option<Endorsing>,
     _lock: Option<Lock>,
 }
 
@@ -144,6 +190,19 @@ impl Authority {
     pub fn found(
         path: &Path,
         founding: &Founding<'_>,
+        now: OffsetDateTime,
+    ) -> Result<(NewPrivateDir, Self), AuthorityError> {
+        Self::found_under(path, founding, None, now)
+    }
+
+    /// The same with an issuing CA that a CA of somebody else's certifies as well.
+    ///
+    /// # Errors
+    /// As for [`Authority::found`], or that CA does not certify it.
+    pub fn found_under(
+        path: &Path,
+        founding: &Founding<'_>,
+        endorsing: Option<Endorsing>,
         now: OffsetDateTime,
     ) -> Result<(NewPrivateDir, Self), AuthorityError> {
         let staged = PrivateDir::stage_new(path)?;
@@ -157,14 +216,15 @@ impl Authority {
             settings: settings.clone(),
             ledger: Ledger::create(&home.join(ledger::FILE))?,
             hierarchy: Hierarchy::new(Vec::new()),
-            roots: CaStore::create(&home.join(ROOT))?,
-            issuing: CaStore::create(&home.join(ISSUING))?,
+            roots: CaStore::create(&home, Profile::Root)?,
+            issuing: CaStore::create(&home, Profile::Issuing)?,
             home,
             hardware: Hardware::default(),
+            endorsing,
             _lock: None,
         };
         authority.use_hardware(founding.hardware.clone());
-        authority.found_root(founding.root_passphrase, now)?;
+        authority.found_root(founding, now)?;
         Ok((staged, authority))
     }
 
@@ -188,7 +248,16 @@ impl Authority {
         path: &Path,
         lock: impl FnOnce(&PrivateDir) -> Result<Option<Lock>, LockError>,
     ) -> Result<Self, AuthorityError> {
-        let home = PrivateDir::open(path)?;
+        let home = PrivateDir::open(path).map_err(|error| {
+            let waiting = waiting_for(path);
+            match error {
+                PrivateError::Directory(WalkError::Missing { .. }) if waiting.is_dir() => {
+                    let home = path.to_owned();
+                    AuthorityError::Waiting { home, waiting }
+                }
+                error => error.into(),
+            }
+        })?;
         let lock = lock(&home)?;
         let bytes = home
             .read(settings::FILE, settings::MAX_BYTES)?
@@ -207,9 +276,9 @@ impl Authority {
             None => Ledger::open(&ledger)?,
         };
         let hierarchy = Hierarchy::new(ledger.cas()?);
-        let issuing = CaStore::open(&home, ISSUING).map_err(|error| {
+        let issuing = CaStore::open(&home, Profile::Issuing).map_err(|error| {
             let last = hierarchy.cas().rfind(|ca| ca.profile == Profile::Issuing);
-            match last.filter(|_| !path.join(ISSUING).exists()) {
+            match last.filter(|_| !path.join(directory_of(Profile::Issuing)).exists()) {
                 Some(last) => AuthorityError::CaNotKept {
                     home: path.to_owned(),
                     profile: last.profile,
@@ -223,9 +292,10 @@ impl Authority {
             settings,
             hierarchy,
             ledger,
-            roots: CaStore::open(&home, ROOT)?,
+            roots: CaStore::open(&home, Profile::Root)?,
             issuing,
             hardware: Hardware::default(),
+            endorsing: None,
             _lock: lock,
         })
     }
@@ -237,16 +307,26 @@ impl Authority {
         self.hardware = hardware;
     }
 
+    /// Has the passphrases of keys that are encrypted asked for there.
+    pub fn use_secrets(&mut self, secrets: &Arc<dyn Secrets>) {
+        self.roots.use_secrets(secrets.clone());
+        self.issuing.use_secrets(secrets.clone());
+    }
+
+    /// Where the CAs of a profile are kept.
+    pub(crate) fn store(&self, profile: Profile) -> &CaStore {
+        match profile {
+            Profile::Root => &self.roots,
+            _ => &self.issuing,
+        }
+    }
+
     /// Where the key of a CA is.
     ///
     /// # Errors
     /// It is not kept, or its files cannot be read.
     pub fn key_place(&self, ca: &KnownCa) -> Result<KeyPlace, AuthorityError> {
-        let store = match ca.profile {
-            Profile::Root => &self.roots,
-            _ => &self.issuing,
-        };
-        Ok(store.key_place(&ca.certificate)?)
+        Ok(self.store(ca.profile).key_place(&ca.certificate)?)
     }
 
     /// Where its files are.
@@ -310,10 +390,40 @@ impl Authority {
     ///
     /// # Errors
     /// It is wrong, or the key cannot be used.
-    pub fn try_root(&self, passphrase: Option<&[u8]>) -> Result<(), AuthorityError> {
+    pub fn try_root(&self) -> Result<(), AuthorityError> {
         let root = self.newest_root()?;
-        self.roots.unlock(&root.certificate, passphrase)?;
+        self.roots.unlock(&root.certificate)?;
         Ok(())
+    }
+
+    /// Whether the key of the newest issuing CA needs a passphrase.
+    ///
+    /// # Errors
+    /// Its files cannot be read.
+    pub fn issuing_is_encrypted(&self) -> Result<bool, AuthorityError> {
+        let counts = |ca: &&KnownCa| ca.profile == Profile::Issuing && ca.state == CaState::Active;
+        match self.hierarchy.cas().rfind(counts) {
+            Some(ca) => Ok(self.key_place(ca)? == KeyPlace::Encrypted),
+            None => Ok(false),
+        }
+    }
+
+    /// That the next issuing CA's key can be encrypted as that of the last one is.
+    ///
+    /// # Errors
+    /// There is no passphrase, or it does not open that key.
+    pub fn try_next_issuing(&self) -> Result<(), AuthorityError> {
+        self.passphrase_of_the_next(Profile::Issuing).map(drop)
+    }
+
+    /// That there is a CA which signs, as far as that can be told without a passphrase: a home that is damaged is found
+    /// out today, not on the day on which something is due.
+    pub(crate) fn check_signer(&self, now: OffsetDateTime) -> Result<(), AuthorityError> {
+        let signer = self.hierarchy.server_signer(now);
+        match signer.map(|ca| self.key_place(ca)) {
+            Some(Ok(KeyPlace::Encrypted)) => self.check_parts(),
+            _ => self.signer(Profile::Server, now).map(drop),
+        }
     }
 
     /// Who signs for holders of this profile at `now`.
@@ -333,13 +443,19 @@ impl Authority {
         };
         let known =
             ca.ok_or_else(|| self.inconsistent("ledger.db knows no CA that signs", "issuing CA"))?;
-        let ca = self.issuing.unlock(&known.certificate, None);
+        let ca = self.issuing.unlock(&known.certificate);
+        let ca = ca.map_err(|error| match error {
+            CaStoreError::NotKept { .. } => self.not_kept(known),
+            error => error.into(),
+        })?;
+        let endorsement = known.endorsement.as_ref();
+        let endorsement = endorsement.filter(|_| profile == Profile::Server);
         Ok(Signer {
             id: known.id,
-            ca: ca.map_err(|error| match error {
-                CaStoreError::NotKept { .. } => self.not_kept(known),
-                error => error.into(),
-            })?,
+            ca: match endorsement {
+                Some(it) => ca.under(&it.constraints(), end_of_leaves(known, profile, now)),
+                None => ca,
+            },
             chain: chain(&self.hierarchy, known.id, profile, now),
         })
     }
@@ -366,9 +482,13 @@ impl Authority {
         let roots = self.hierarchy.roots(now);
         let mut roots: Vec<&[u8]> = roots.map(|root| root.certificate.as_slice()).collect();
         let crls = match profile {
-            Profile::Client => Vec::new(),
+            Profile::Client => {
+                roots.splice(0..0, self.hierarchy.roots_of_others(now));
+                Vec::new()
+            }
             _ => {
                 roots.extend(self.hierarchy.bridges(now));
+                roots.extend(self.hierarchy.endorsed_issuing(now));
                 self.ledger.crls()?
             }
         };
@@ -392,11 +512,7 @@ impl Authority {
         let mut removed = self.roots.sweep()?.removed + self.issuing.sweep()?.removed;
         let pending = |ca: &&KnownCa| ca.state == CaState::Pending;
         for ca in self.hierarchy.cas().filter(pending) {
-            let store = match ca.profile {
-                Profile::Root => &self.roots,
-                _ => &self.issuing,
-            };
-            removed += usize::from(store.discard(&ca.certificate)?);
+            removed += usize::from(self.store(ca.profile).discard(&ca.certificate)?);
         }
         Ok(removed)
     }

@@ -7,16 +7,22 @@ use std::sync::Arc;
 use pgpki_core::ca_key::{CaKey, TokenError};
 use pgpki_core::issue::{Ca, IssueError};
 use pgpki_core::key::{KeyError, PrivateKey};
+use pgpki_core::material::MaterialError;
+use pgpki_core::profile::Profile;
 use pgpki_fs::{
-    Installation, InstallationError, NewFile, Owner, PrivateDir, ReadError, StageError, Swept,
-    Synced,
+    Installation, InstallationError, NewFile, Owner, PrivateDir, ReadError, Rewriting, StageError,
+    Swept, Synced,
 };
 use zeroize::Zeroizing;
 
+use crate::secrets::{NoSecrets, SecretError, Secrets};
 use crate::tokens::{KeyPlace, NoTokens, Tokens};
 
 /// More than any certificate, key or URI takes.
 pub(crate) const MAX_BYTES: u64 = 1 << 16;
+
+pub(crate) const ROOT: &str = "root";
+pub(crate) const ISSUING: &str = "issuing";
 
 pub(crate) const CERTIFICATE: &str = "ca.crt";
 pub(crate) const KEY: &str = "ca.key";
@@ -78,6 +84,14 @@ pub enum CaStoreError {
         /// What came of asking for it.
         source: TokenError,
     },
+    /// The key is encrypted, and there is no passphrase.
+    #[error("{}: {source}", path.display())]
+    Passphrase {
+        /// The file.
+        path: PathBuf,
+        /// What came of asking for it.
+        source: SecretError,
+    },
 }
 
 impl CaStoreError {
@@ -85,9 +99,29 @@ impl CaStoreError {
     pub(crate) fn is_closed(&self) -> bool {
         match self {
             Self::Key { source, .. } => matches!(source, KeyError::PassphraseNeeded),
-            Self::Token { .. } => true,
+            Self::Token { .. } | Self::Passphrase { .. } => true,
             _ => false,
         }
+    }
+
+    /// Whether the key is encrypted, and its passphrase is missing or wrong.
+    pub(crate) fn needs_passphrase(&self) -> bool {
+        match self {
+            Self::Key { source, .. } => matches!(
+                source,
+                KeyError::PassphraseNeeded | KeyError::WrongPassphrase
+            ),
+            Self::Passphrase { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+/// Where in the home the CAs of a profile are kept.
+pub(crate) fn directory_of(profile: Profile) -> &'static str {
+    match profile {
+        Profile::Root => ROOT,
+        _ => ISSUING,
     }
 }
 
@@ -101,16 +135,25 @@ pub(crate) enum KeptKey {
 
 /// Where one kind of CA is kept: the root, or the issuing CA.
 pub(crate) struct CaStore {
+    profile: Profile,
     installation: Installation,
     tokens: Arc<dyn Tokens>,
+    secrets: Arc<dyn Secrets>,
 }
 
 impl CaStore {
-    fn of(installation: Installation) -> Self {
+    fn of(profile: Profile, installation: Installation) -> Self {
         Self {
+            profile,
             installation,
             tokens: Arc::new(NoTokens),
+            secrets: Arc::new(NoSecrets),
         }
+    }
+
+    /// Has passphrases of keys that are encrypted asked for there.
+    pub(crate) fn use_secrets(&mut self, secrets: Arc<dyn Secrets>) {
+        self.secrets = secrets;
     }
 
     /// Has keys that are in tokens looked for there.
@@ -118,15 +161,17 @@ impl CaStore {
         self.tokens = tokens;
     }
 
-    pub(crate) fn create(path: &Path) -> Result<Self, CaStoreError> {
+    /// A new store for CAs of this profile, in the home.
+    pub(crate) fn create(home: &Path, profile: Profile) -> Result<Self, CaStoreError> {
         // If the home is not finished, all of it is removed, and this directory with it.
-        let (installation, _created) = Installation::prepare(path, Owner::caller())?;
-        Ok(Self::of(installation))
+        let path = home.join(directory_of(profile));
+        let (installation, _created) = Installation::prepare(&path, Owner::caller())?;
+        Ok(Self::of(profile, installation))
     }
 
-    pub(crate) fn open(home: &PrivateDir, name: &str) -> Result<Self, CaStoreError> {
-        let installation = Installation::open_in(home, name)?;
-        Ok(Self::of(installation))
+    pub(crate) fn open(home: &PrivateDir, profile: Profile) -> Result<Self, CaStoreError> {
+        let installation = Installation::open_in(home, directory_of(profile))?;
+        Ok(Self::of(profile, installation))
     }
 
     /// Writes a certificate (DER) and its key, or where that is, on disk but not in use.
@@ -161,7 +206,11 @@ impl CaStore {
 
     /// Removes what killed runs have left. No other run may be active.
     pub(crate) fn sweep(&self) -> Result<Swept, CaStoreError> {
-        Ok(self.installation.sweep()?)
+        let mut swept = self.installation.sweep()?;
+        let within = self.installation.sweep_rewriting()?;
+        swept.removed += within.removed;
+        swept.left.extend(within.left);
+        Ok(swept)
     }
 
     /// Removes a CA (DER) that came to nothing, with its key. Whether it was there.
@@ -180,30 +229,49 @@ impl CaStore {
 
     /// Whether the key of this certificate (DER) needs a passphrase.
     pub(crate) fn key_is_encrypted(&self, certificate: &[u8]) -> Result<bool, CaStoreError> {
-        let generation = self.generation_that_holds(certificate)?;
-        if self.uri(generation)?.is_some() {
-            return Ok(false);
-        }
-        match PrivateKey::from_pem(&self.read(generation, KEY)?, None) {
-            Ok(_) => Ok(false),
-            Err(KeyError::PassphraseNeeded) => Ok(true),
-            Err(source) => Err(self.key_error(generation, source)),
-        }
+        Ok(self.key_place(certificate)? == KeyPlace::Encrypted)
+    }
+
+    /// The URI of the key of this certificate (DER), if that is in a token.
+    pub(crate) fn token_of(&self, certificate: &[u8]) -> Result<Option<String>, CaStoreError> {
+        self.uri(self.generation_that_holds(certificate)?)
     }
 
     /// Where the key of this certificate (DER) is.
     pub(crate) fn key_place(&self, certificate: &[u8]) -> Result<KeyPlace, CaStoreError> {
         let generation = self.generation_that_holds(certificate)?;
-        let uri = self.uri(generation)?;
-        Ok(uri.map_or(KeyPlace::File, KeyPlace::Token))
+        if let Some(uri) = self.uri(generation)? {
+            return Ok(KeyPlace::Token(uri));
+        }
+        match self.open_key(generation, None) {
+            Ok(_) => Ok(KeyPlace::File),
+            Err(error) if error.is_closed() => Ok(KeyPlace::Encrypted),
+            Err(error) => Err(error),
+        }
     }
 
-    /// The CA with this certificate (DER), ready to sign.
-    pub(crate) fn unlock(
+    /// The passphrase of this store's keys, which opens that of this certificate (DER).
+    pub(crate) fn passphrase_of(
         &self,
         certificate: &[u8],
-        passphrase: Option<&[u8]>,
-    ) -> Result<Ca, CaStoreError> {
+    ) -> Result<Zeroizing<Vec<u8>>, CaStoreError> {
+        let generation = self.generation_that_holds(certificate)?;
+        let passphrase = self.passphrase(generation)?;
+        self.open_key(generation, Some(&passphrase))?;
+        Ok(passphrase)
+    }
+
+    /// What its owner says to open the key of a generation.
+    pub(crate) fn passphrase(&self, generation: u32) -> Result<Zeroizing<Vec<u8>>, CaStoreError> {
+        let asked = self.secrets.passphrase(self.profile);
+        asked.map_err(|source| CaStoreError::Passphrase {
+            path: self.path(generation, KEY),
+            source,
+        })
+    }
+
+    /// The CA with this certificate (DER), ready to sign. If its key is encrypted, its owner is asked for the passphrase.
+    pub(crate) fn unlock(&self, certificate: &[u8]) -> Result<Ca, CaStoreError> {
         let generation = self.generation_that_holds(certificate)?;
         let key = match self.uri(generation)? {
             Some(uri) => {
@@ -214,9 +282,13 @@ impl CaStore {
                     source,
                 })?)
             }
-            None => PrivateKey::from_pem(&self.read(generation, KEY)?, passphrase)
-                .map_err(|source| self.key_error(generation, source))?
-                .into(),
+            None => match self.open_key(generation, None) {
+                Err(error) if error.is_closed() => {
+                    let passphrase = self.passphrase(generation)?;
+                    self.open_key(generation, Some(&passphrase))?.into()
+                }
+                opened => opened?.into(),
+            },
         };
         Ca::load(certificate, key).map_err(|source| CaStoreError::Certificate {
             path: self.path(generation, CERTIFICATE),
@@ -224,8 +296,57 @@ impl CaStore {
         })
     }
 
+    /// Its directory.
+    pub(crate) fn directory(&self) -> &Path {
+        self.installation.path()
+    }
+
+    /// The generations that are kept, oldest first.
+    pub(crate) fn generations(&self) -> Result<Vec<u32>, CaStoreError> {
+        Ok(self.installation.generations()?)
+    }
+
+    /// The newest one, which is the last to have been made.
+    pub(crate) fn current(&self) -> Result<Option<u32>, CaStoreError> {
+        Ok(self.installation.current()?)
+    }
+
+    /// The key in a generation's file, whoever wrote that: a person may have given it another passphrase with openssl.
+    ///
+    /// # Errors
+    /// There is no such file, or the passphrase does not open it: [`KeyError::PassphraseNeeded`] if there is none.
+    pub(crate) fn open_key(
+        &self,
+        generation: u32,
+        passphrase: Option<&[u8]>,
+    ) -> Result<PrivateKey, CaStoreError> {
+        let file = self.read(generation, KEY)?;
+        PrivateKey::from_pem(&file, passphrase)
+            .or_else(|error| match PrivateKey::read(&file, passphrase) {
+                Ok(key) => Ok(key),
+                Err(MaterialError::PassphraseNeeded(_)) => Err(KeyError::PassphraseNeeded),
+                Err(MaterialError::WrongPassphrase(_)) => Err(KeyError::WrongPassphrase),
+                Err(_) => Err(error),
+            })
+            .map_err(|source| self.key_error(generation, source))
+    }
+
+    /// Writes the file of a generation's key anew, on disk but without its name.
+    pub(crate) fn rewrite_key(
+        &self,
+        generation: u32,
+        pem: &str,
+    ) -> Result<Rewriting, CaStoreError> {
+        let file = NewFile {
+            name: KEY,
+            mode: 0o600,
+            bytes: pem.as_bytes(),
+        };
+        Ok(self.installation.rewrite(generation, &file)?)
+    }
+
     /// The URI of the key, if it is in a token.
-    fn uri(&self, generation: u32) -> Result<Option<String>, CaStoreError> {
+    pub(crate) fn uri(&self, generation: u32) -> Result<Option<String>, CaStoreError> {
         let installation = &self.installation;
         let Some(bytes) = installation.read_secret(generation, URI, MAX_BYTES)? else {
             return Ok(None);
@@ -284,6 +405,11 @@ impl CaStore {
             .ok_or_else(|| CaStoreError::Missing {
                 path: self.path(generation, name),
             })
+    }
+
+    /// The file with a generation's key.
+    pub(crate) fn key_path(&self, generation: u32) -> PathBuf {
+        self.path(generation, KEY)
     }
 
     fn path(&self, generation: u32, name: &str) -> PathBuf {

@@ -76,6 +76,7 @@ impl Credential {
         formats: &[Format],
         trust: &Trust,
         passphrase: Option<&str>,
+        key_passphrase: Option<&[u8]>,
     ) -> Result<Self, FormatError> {
         let material = Material {
             name: &self.issued.common_name,
@@ -84,6 +85,7 @@ impl Credential {
             certificate: &self.certificate,
             roots: &trust.roots,
             passphrase,
+            key_passphrase,
         };
         self.forms = format::all(formats, &material)?;
         Ok(self)

@@ -12,12 +12,14 @@ use pgpki_fs::{
     StageError, Synced,
 };
 use time::OffsetDateTime;
+use zeroize::Zeroizing;
 
 use crate::authority::{Authority, AuthorityError};
 use crate::credential::{Credential, Kept, Signer, Trust, chain};
 use crate::format::FormatError;
 use crate::ledger::{KnownPlace, LedgerError, Place, PlaceKind};
 use crate::rotation::MAX_FILE;
+use crate::server_passphrase::{self, ServerPassphraseError};
 use crate::servers::{Servers, TakenUp, put_back};
 use crate::settings::Settings;
 
@@ -122,6 +124,14 @@ pub enum DeliverError {
         /// Why not.
         source: FormatError,
     },
+    /// The file has no passphrase for the server's key.
+    #[error("{}: {source}", path.display())]
+    ServerPassphrase {
+        /// The installation or folder.
+        path: PathBuf,
+        /// What is wrong with the file.
+        source: ServerPassphraseError,
+    },
     /// A path that the ledger, which holds text, cannot name.
     #[error("{} is not valid UTF-8, and the ledger keeps paths as text", path.display())]
     PathNotText {
@@ -146,6 +156,7 @@ impl DeliverError {
             Self::PutBack { .. } => {
                 Some("Put right what the server complains of and run it again".to_owned())
             }
+            Self::ServerPassphrase { source, .. } => source.hint(),
             Self::Installation(error) => error.hint(),
             Self::Shelf(error) => error.hint(),
             Self::Stage(error) => error.hint(),
@@ -295,6 +306,10 @@ impl Authority {
         now: OffsetDateTime,
     ) -> Result<Ready, DeliverError> {
         check_text(&place.path)?;
+        place
+            .passphrase_file
+            .as_deref()
+            .map_or(Ok(()), check_text)?;
         let before = self.ledger.place(&place.path)?;
         if let Some(before) = &before {
             check_holder(before, place)?;
@@ -405,6 +420,7 @@ impl Terms<'_> {
     /// A key and a certificate for `place`, in the formats that it has. Nobody has seen them yet.
     pub(crate) fn make(&self, place: &Place) -> Result<Credential, DeliverError> {
         let failed = |error| DeliverError::Authority(error);
+        let key_passphrase = key_passphrase(place)?;
         let key = PrivateKey::generate(place.algorithm).map_err(|error| failed(error.into()))?;
         let days: Days = place.days.unwrap_or(self.settings.leaf);
         let organization = &self.settings.organization;
@@ -412,13 +428,31 @@ impl Terms<'_> {
         let issued = ca.issue_leaf(&place.holder, &(&key).into(), organization, self.now, days);
         let issued = issued.map_err(|error| failed(error.into()))?;
         let credential = Credential::new(issued, &self.signer.chain);
-        let made =
-            credential.with_key(&key, &place.formats, self.trust, self.passphrases.of(place));
+        let made = credential.with_key(
+            &key,
+            &place.formats,
+            self.trust,
+            self.passphrases.of(place),
+            key_passphrase.as_ref().map(|it| it.as_slice()),
+        );
         made.map_err(|source| DeliverError::Format {
             path: place.path.clone(),
             source,
         })
     }
+}
+
+/// What a server's key is to be encrypted with, as its file says now.
+pub(crate) fn key_passphrase(place: &Place) -> Result<Option<Zeroizing<Vec<u8>>>, DeliverError> {
+    let read = place
+        .passphrase_file
+        .as_deref()
+        .map(|file| server_passphrase::read(file, place.owner));
+    read.transpose()
+        .map_err(|source| DeliverError::ServerPassphrase {
+            path: place.path.clone(),
+            source,
+        })
 }
 
 pub(crate) fn check_text(path: &Path) -> Result<(), DeliverError> {

@@ -51,6 +51,18 @@ impl Format {
         }
     }
 
+    /// The files that it adds to the certificate and the roots of a role.
+    pub fn files(self) -> &'static [&'static str] {
+        match self {
+            Self::Libpq => &["postgresql.key"],
+            Self::Pkcs12 => &["postgresql.p12"],
+            Self::Jdbc => &["postgresql.pk8"],
+            Self::Pem => &["postgresql.pem"],
+            Self::K8sSecret => &["postgresql-secret.yaml"],
+            Self::Docker => &["postgresql.key", "postgresql-compose.yaml"],
+        }
+    }
+
     /// Whether it can be made only with a passphrase, and so by no rotation.
     pub fn needs_passphrase(self) -> bool {
         self == Self::Pkcs12
@@ -106,6 +118,8 @@ pub struct Material<'a> {
     pub roots: &'a str,
     /// What a container is encrypted with, if there is one.
     pub passphrase: Option<&'a str>,
+    /// What libpq's or the server's own key is encrypted with, if it is.
+    pub key_passphrase: Option<&'a [u8]>,
 }
 
 /// How the names of a client's files begin: libpq looks for them.
@@ -146,7 +160,13 @@ fn files(format: Format, material: &Material<'_>) -> Result<Vec<FormFile>, Forma
     let key = || Ok::<_, FormatError>(material.key.to_pem()?);
     let file = |name, bytes: Zeroizing<Vec<u8>>| FormFile { name, bytes };
     Ok(match format {
-        Format::Libpq => vec![file(names.key, bytes(key()?))],
+        Format::Libpq => {
+            let pem = match material.key_passphrase {
+                Some(passphrase) => material.key.to_encrypted_pem(passphrase)?,
+                None => key()?,
+            };
+            vec![file(names.key, bytes(pem))]
+        }
         Format::Jdbc => vec![file(names.pk8, material.key.to_der())],
         Format::Pem => {
             let pem = Zeroizing::new([key()?.as_str(), material.certificate].concat());

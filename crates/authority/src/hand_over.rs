@@ -15,7 +15,8 @@ use time::OffsetDateTime;
 use crate::authority::Authority;
 use crate::credential::{Credential, Signer, Trust, file_names};
 use crate::deliver::{
-    DeliverError, KEPT_GENERATIONS, Passphrases, Terms, check_holder, check_text, texts,
+    DeliverError, KEPT_GENERATIONS, Passphrases, Terms, check_holder, check_text, key_passphrase,
+    texts,
 };
 use crate::ledger::{KnownPlace, Place};
 
@@ -183,6 +184,10 @@ impl Authority {
     ) -> Result<Target<'a>, DeliverError> {
         let path = || place.path.clone();
         check_text(&place.path)?;
+        place
+            .passphrase_file
+            .as_deref()
+            .map_or(Ok(()), check_text)?;
         let name = place.path.file_name().unwrap_or(OsStr::new(""));
         let known = self.ledger.place(&place.path)?;
         let owner = match shelf.folder_state(name)? {
@@ -210,6 +215,8 @@ impl Authority {
         if let Some(known) = &known {
             check_holder(known, place)?;
         }
+        // Here, so that others on this shelf are none the worse for it.
+        key_passphrase(place)?;
         Ok(Target {
             place,
             name: name.to_owned(),

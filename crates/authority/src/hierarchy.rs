@@ -10,7 +10,7 @@ use pgpki_core::profile::Profile;
 use pgpki_core::validity::Validity;
 use time::OffsetDateTime;
 
-use crate::ledger::{CaId, CaState, Cross, KnownCa};
+use crate::ledger::{CaId, CaState, Cross, Endorsement, KnownCa};
 use crate::rotation::Step;
 use crate::settings::Settings;
 
@@ -108,16 +108,22 @@ impl Hierarchy {
     }
 
     /// The certificates that follow a leaf of this issuing CA, DER: its own, and for a server the one that ties its root
-    /// to the root before it.
+    /// to the root before it. Where a CA of somebody else's has endorsed it, a server has that certificate instead, and
+    /// those above it but for the root.
     ///
     /// A client does without: servers trust its root, or have that certificate themselves. pgJDBC keeps a certificate
     /// to itself when the last issuer in its file is none that the server names, which the old root is not any more
-    /// when it has been retired.
+    /// when it has been retired, and a company's CA never is.
     #[must_use]
     pub fn chain(&self, issuer: CaId, profile: Profile, now: OffsetDateTime) -> Vec<&[u8]> {
         let Some(issuer) = self.ca(issuer) else {
             return Vec::new();
         };
+        if let Some(endorsement) = endorsement(issuer, now).filter(|_| profile == Profile::Server) {
+            let above = endorsement.chain.below_root().iter();
+            let chain = std::iter::once(&endorsement.certificate).chain(above);
+            return chain.map(Vec::as_slice).collect();
+        }
         let root = issuer.parent.and_then(|parent| self.ca(parent));
         let cross = root
             .and_then(|root| self.bridge(root, now))
@@ -125,6 +131,44 @@ impl Hierarchy {
         let own = std::iter::once(&issuer.certificate);
         let chain = own.chain(cross.map(|cross| &cross.certificate));
         chain.map(Vec::as_slice).collect()
+    }
+
+    /// The issuing CA that signs for servers, if a CA of somebody else's has endorsed it, whether that counts or not: its
+    /// successor needs an endorsement as well.
+    #[must_use]
+    pub fn endorsed(&self, now: OffsetDateTime) -> Option<(&KnownCa, &Endorsement)> {
+        let signer = self.server_signer(now)?;
+        Some((signer, signer.endorsement.as_ref()?))
+    }
+
+    /// The roots of others that a client has to trust at `now`, DER, the newest first: servers' chains end there.
+    #[must_use]
+    pub fn roots_of_others(&self, now: OffsetDateTime) -> Vec<&[u8]> {
+        let mut roots = Vec::new();
+        for (_, endorsement) in self.endorsements(now) {
+            let root = endorsement.chain.root();
+            if !roots.contains(&root) {
+                roots.push(root);
+            }
+        }
+        roots
+    }
+
+    /// The certificates of endorsed issuing CAs from our own roots, DER, the newest first. A server has them beside the
+    /// roots: so whoever comes with the chain of a server, which ends elsewhere, is seen to be ours; and a server that
+    /// connects to another one knows that by its own files.
+    #[must_use]
+    pub fn endorsed_issuing(&self, now: OffsetDateTime) -> Vec<&[u8]> {
+        let endorsed = self.endorsements(now);
+        endorsed.map(|(ca, _)| ca.certificate.as_slice()).collect()
+    }
+
+    fn endorsements(&self, now: OffsetDateTime) -> impl Iterator<Item = (&KnownCa, &Endorsement)> {
+        let newest_first = self.cas.iter().rev();
+        let covered = newest_first.filter(move |ca| {
+            !ca.state.is_revoked() && self.covered(now).any(|covered| covered.id == ca.id)
+        });
+        covered.filter_map(move |ca| Some((ca, endorsement(ca, now)?)))
     }
 
     /// The certificates of roots that are not trusted for themselves, DER, but were signed by one that is. A server has
@@ -191,6 +235,7 @@ impl Hierarchy {
                 validity,
             },
             cross: None,
+            endorsement: None,
             crl_number: 0,
             crl_from: validity.not_before,
         });
@@ -239,6 +284,22 @@ fn is_closing(ca: &KnownCa, now: OffsetDateTime) -> bool {
     now >= validity.not_after - validity.length() / CLOSING
 }
 
+/// What somebody else's CA has certified, as long as that counts.
+fn endorsement(ca: &KnownCa, now: OffsetDateTime) -> Option<&Endorsement> {
+    let endorsement = ca.endorsement.as_ref();
+    endorsement.filter(|it| counts(it.validity, now))
+}
+
+/// When a leaf of this CA ends at the latest: with the CA; and a server's with what its chain ends in.
+pub(crate) fn end_of_leaves(ca: &KnownCa, profile: Profile, now: OffsetDateTime) -> OffsetDateTime {
+    let end = ca.facts.validity.not_after;
+    let endorsement = endorsement(ca, now).filter(|_| profile == Profile::Server);
+    endorsement.map_or(end, |it| it.validity.not_after.min(end))
+}
+
 fn counts(validity: Validity, now: OffsetDateTime) -> bool {
     (validity.not_before..=validity.not_after).contains(&now)
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@
 
 mod cas;
 mod certificates;
+mod endorsements;
 mod places;
 mod restored;
 mod rows;
@@ -18,6 +19,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
 pub use self::cas::{CaId, CaState, Cross, KnownCa};
 pub(crate) use self::cas::{Crl, NewCrl, Succession};
 pub use self::certificates::{Certificate, Count, Leaf, LeafHolder};
+pub use self::endorsements::Endorsement;
 pub use self::places::{KnownPlace, Place, PlaceKind, UnknownPlaceKind};
 
 /// The name of the ledger within the home.
@@ -26,8 +28,11 @@ pub const FILE: &str = "ledger.db";
 /// "pgpk" in ASCII: tells a ledger from any other SQLite database.
 const APPLICATION_ID: i32 = 0x7067_706b;
 
-/// The layout below. A ledger with a larger number was written by a newer pgpki.
+/// The layout below. A ledger with a larger number than the next was written by a newer pgpki.
 const LAYOUT: i32 = 1;
+
+/// The same with the table of `endorsements`.
+const ENDORSED_LAYOUT: i32 = 2;
 
 /// How long a command waits for another one's transaction, which lasts milliseconds.
 const BUSY: Duration = Duration::from_secs(60);
@@ -87,6 +92,7 @@ CREATE TABLE places (
     uid          INTEGER NOT NULL,
     gid          INTEGER NOT NULL,
     formats      TEXT    NOT NULL,                     -- such as libpq,jdbc
+    passphrase_file TEXT,                              -- of a server's key; NULL: it is not encrypted
     serial       BLOB    NOT NULL CHECK (length(serial) = 16)  -- what belongs there
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX places_by_serial ON places (serial);
@@ -121,7 +127,7 @@ pub enum LedgerError {
         path: PathBuf,
     },
     /// Written by a newer version of this program.
-    #[error("the ledger {} was written by a newer pgpki (layout {found}, this one knows {LAYOUT})", path.display())]
+    #[error("the ledger {} was written by a newer pgpki (layout {found}, this one knows {ENDORSED_LAYOUT})", path.display())]
     Newer {
         /// The ledger's file.
         path: PathBuf,
@@ -179,7 +185,7 @@ impl Ledger {
             return Err(LedgerError::NotALedger { path: path.into() });
         }
         match layout {
-            LAYOUT => Ok(ledger),
+            LAYOUT | ENDORSED_LAYOUT => Ok(ledger),
             found => Err(LedgerError::Newer {
                 path: path.into(),
                 found,

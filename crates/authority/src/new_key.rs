@@ -2,14 +2,15 @@
 
 use pgpki_core::ca_key::CaKey;
 use pgpki_core::issue::{Ca, is_certificate_of};
-use pgpki_core::key::PrivateKey;
+use pgpki_core::key::{KeyAlgorithm, PrivateKey};
 use pgpki_core::profile::Profile;
 use pgpki_core::subject_key::SubjectKey;
+use zeroize::Zeroizing;
 
 use crate::authority::{Authority, AuthorityError};
 use crate::ca_store::{CaStoreError, KeptKey};
 use crate::ledger::{CaState, KnownCa};
-use crate::tokens::KeyPlace;
+use crate::tokens::{Hardware, KeyPlace};
 
 impl Authority {
     /// The key of a new CA, and how it is kept: in the token that is named for it; else in the token of the CA that it
@@ -40,18 +41,71 @@ impl Authority {
         Ok((placed.key.into(), KeptKey::Uri(placed.uri)))
     }
 
+    /// What the next CA's key is to be encrypted with: as the last one is whose key is kept here, if that is encrypted, and
+    /// the next one is not to be in a token.
+    ///
+    /// # Errors
+    /// There is no passphrase, or it does not open that key.
+    pub(crate) fn passphrase_of_the_next(
+        &self,
+        profile: Profile,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, AuthorityError> {
+        let named = match profile {
+            Profile::Root => &self.hardware.root,
+            _ => &self.hardware.issuing,
+        };
+        if named.is_some() {
+            return Ok(None);
+        }
+        let store = self.store(profile);
+        for ca in self.kept(profile).rev() {
+            match store.key_place(&ca.certificate) {
+                Ok(KeyPlace::Encrypted) => return Ok(Some(store.passphrase_of(&ca.certificate)?)),
+                Ok(KeyPlace::File | KeyPlace::Token(_)) => return Ok(None),
+                // Its files are lost or damaged: that is why there is to be another one.
+                Err(
+                    CaStoreError::NotKept { .. }
+                    | CaStoreError::Missing { .. }
+                    | CaStoreError::Key { .. },
+                ) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The CAs of a profile that have come to something, in the order in which they were made.
+    fn kept(&self, profile: Profile) -> impl DoubleEndedIterator<Item = &KnownCa> {
+        let counts = move |ca: &&KnownCa| ca.profile == profile && ca.state != CaState::Pending;
+        self.hierarchy.cas().filter(counts)
+    }
+
     /// The URI of the key of the last CA of this profile, if that is in a token.
     fn token_of_the_last(&self, profile: Profile) -> Result<Option<String>, AuthorityError> {
-        let counts = |ca: &&KnownCa| ca.profile == profile && ca.state != CaState::Pending;
-        let Some(last) = self.hierarchy.cas().rfind(counts) else {
+        let Some(last) = self.kept(profile).next_back() else {
             return Ok(None);
         };
-        match self.key_place(last) {
-            Ok(KeyPlace::Token(uri)) => Ok(Some(uri)),
+        match self.store(profile).token_of(&last.certificate) {
+            Ok(uri) => Ok(uri),
             // Its files are lost: that is why there is to be another one.
-            Ok(KeyPlace::File) | Err(AuthorityError::Ca(CaStoreError::NotKept { .. })) => Ok(None),
-            Err(error) => Err(error),
+            Err(CaStoreError::NotKept { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// The key of an issuing CA that is to be the first of an authority.
+pub(crate) fn first_key(
+    hardware: &Hardware,
+    algorithm: KeyAlgorithm,
+    passphrase: Option<&[u8]>,
+) -> Result<(CaKey, KeptKey), AuthorityError> {
+    match &hardware.issuing {
+        Some(uri) => {
+            let placed = hardware.tokens.key_for_new_ca(uri, algorithm)?;
+            Ok((placed.key.into(), KeptKey::Uri(placed.uri)))
+        }
+        None => in_a_file(PrivateKey::generate(algorithm)?, passphrase),
     }
 }
 

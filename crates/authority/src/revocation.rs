@@ -16,7 +16,9 @@ use zeroize::Zeroizing;
 use crate::authority::{Authority, AuthorityError};
 use crate::credential::{CRL, certificate_file, key_file};
 use crate::deliver::DeliverError;
-use crate::ledger::{CaId, KnownCa, KnownPlace, Leaf, LedgerError, Place, PlaceKind, Succession};
+use crate::ledger::{
+    CaId, Certificate, KnownCa, KnownPlace, Leaf, LedgerError, Place, PlaceKind, Succession,
+};
 use crate::rotation::{Holds, MAX_FILE, Report, Seen, serial_in};
 use crate::servers::{Servers, Session, TakenUp};
 
@@ -25,8 +27,11 @@ use crate::servers::{Servers, Session, TakenUp};
 pub struct Revocation {
     /// Certificates that are on their CA's CRL now.
     pub revoked: Vec<Leaf>,
-    /// Certificates that were on it before.
-    pub already: Vec<Leaf>,
+    /// Certificates that were on it before, for this reason or none.
+    pub already: Vec<(Leaf, Option<Reason>)>,
+    /// Certificates that were on it before, for this reason or none, and are there now because of a key that somebody
+    /// else may have.
+    pub corrected: Vec<(Leaf, Option<Reason>)>,
     /// The CAs that signed these, and the numbers of their CRLs.
     pub crls: Vec<(String, u64)>,
     /// Installations, and what the servers made of their CRLs.
@@ -35,6 +40,8 @@ pub struct Revocation {
     pub replaced: Vec<Place>,
     /// Folders of servers elsewhere, which have the new CRLs and are to be taken there.
     pub elsewhere: Vec<Place>,
+    /// Certificates of servers whose keys are elsewhere, and their files with them: each is to be handed the new CRLs.
+    pub signed: Vec<Certificate>,
     /// Places of servers that are not there any more, or could not be looked at.
     pub unreached: Vec<Seen>,
     /// Servers that were seen to refuse a revoked certificate.
@@ -49,7 +56,8 @@ pub struct Revocation {
 
 impl Authority {
     /// Revokes leaves, publishes the new CRLs, has `servers` take them up, and ends the sessions that live on them,
-    /// unless those are to be kept. What was revoked before is published again. The authority is open alone.
+    /// unless those are to be kept. What was revoked before is published again; its reason stays as it was, unless the
+    /// new one says that somebody else may have the key. The authority is open alone.
     ///
     /// # Errors
     /// Nothing was revoked: a CA's key cannot be used, or the ledger cannot be written. What became of each server is
@@ -64,12 +72,27 @@ impl Authority {
     ) -> Result<Revocation, AuthorityError> {
         self.check_parts()?;
         let mut done = Revocation::default();
-        (done.already, done.revoked) = leaves.into_iter().partition(|leaf| leaf.revoked);
-        self.record_revocation(&done.revoked, reason, now)?;
-        let all: Vec<Leaf> = done.revoked.iter().chain(&done.already).cloned().collect();
+        for leaf in leaves {
+            if !leaf.revoked {
+                done.revoked.push(leaf);
+                continue;
+            }
+            let before = self.ledger.reason(leaf.issuer, leaf.serial)?;
+            let is_worse = reason.is_some_and(Reason::is_compromise) && reason != before;
+            match is_worse {
+                true => done.corrected.push((leaf, before)),
+                false => done.already.push((leaf, before)),
+            }
+        }
+        let before = done.corrected.iter().map(|(leaf, _)| leaf);
+        let new: Vec<Leaf> = done.revoked.iter().chain(before).cloned().collect();
+        self.record_revocation(&new, reason, now)?;
+        let already = done.already.iter().map(|(leaf, _)| leaf.clone());
+        let all: Vec<Leaf> = new.into_iter().chain(already).collect();
         done.crls = self.crls_of(&all)?;
         let held: Vec<Held> = all.iter().filter_map(held).collect();
         self.publish_crls(servers, now, &mut done)?;
+        done.signed = self.ledger.servers_elsewhere(now)?;
         self.check_crls(now, &mut done)?;
         try_revoked(&held, servers, &mut done);
         if !keep_sessions {
@@ -134,7 +157,7 @@ impl Authority {
             if known.state.is_revoked() {
                 continue;
             }
-            let ca = self.issuing.unlock(&known.certificate, None)?;
+            let ca = self.issuing.unlock(&known.certificate)?;
             let crl = self.next_crl(&known, &ca, &change.revoked, now)?;
             change.crls.push((issuer, crl));
         }
@@ -145,10 +168,9 @@ impl Authority {
     }
 
     /// Signs again what was signed by a clock that was ahead: PostgreSQL refuses every client while a CRL is not valid
-    /// yet. Returns what has to wait, in words: without a root's passphrase its CRL cannot be signed.
+    /// yet. Returns what has to wait, in words: without a key's passphrase its CRL cannot be signed.
     pub(crate) fn renew_early_crls(
         &mut self,
-        passphrase: Option<&[u8]>,
         now: OffsetDateTime,
     ) -> Result<Vec<String>, AuthorityError> {
         let mut change = Succession::default();
@@ -156,19 +178,17 @@ impl Authority {
         // A revoked CA's key may be lost, and its root's CRL says all there is to say.
         let early = |ca: &&KnownCa| ca.crl_from > now && !ca.state.is_revoked();
         for known in self.hierarchy.covered(now).filter(early) {
-            let ca = match known.profile {
-                Profile::Root => match self.roots.unlock(&known.certificate, passphrase) {
-                    Ok(ca) => ca,
-                    Err(error) => {
-                        waiting.push(format!(
-                            "the CRL of {:?} was signed by a clock that was ahead: servers refuse every client until {}, \
-                             and it cannot be signed again: {error}",
-                            known.facts.common_name, known.crl_from
-                        ));
-                        continue;
-                    }
-                },
-                _ => self.issuing.unlock(&known.certificate, None)?,
+            let ca = match self.store(known.profile).unlock(&known.certificate) {
+                Ok(ca) => ca,
+                Err(error) if known.profile == Profile::Root || error.needs_passphrase() => {
+                    waiting.push(format!(
+                        "the CRL of {:?} was signed by a clock that was ahead: servers refuse every client until {}, \
+                         and it cannot be signed again: {error}",
+                        known.facts.common_name, known.crl_from
+                    ));
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
             };
             let crl = self.next_crl(known, &ca, &[], now)?;
             change.crls.push((known.id, crl));
@@ -332,7 +352,7 @@ fn tell(known: KnownPlace, servers: &mut dyn Servers, done: &mut Revocation) {
         .and_then(|installation| {
             let path = place.path.clone();
             let not_served = |why| DeliverError::NotServed { path, why };
-            let taken_up = servers.take_up(&installation);
+            let taken_up = servers.take_up_each(&installation);
             taken_up.and_then(TakenUp::whole).map_err(not_served)
         });
     match told {

@@ -81,6 +81,8 @@ pub struct Report {
     pub taken_up: Vec<(KnownPlace, TakenUp)>,
     /// Places that are due but cannot gain before the issuing CA is renewed.
     pub waiting: Vec<KnownPlace>,
+    /// Places that are due, and the issuing key is encrypted, with its passphrase missing or wrong.
+    pub locked: Option<(Vec<KnownPlace>, AuthorityError)>,
     /// Places that are due, but no longer there, or hold something else. They were left alone.
     pub gone: Vec<Seen>,
     /// Certificates that are due and whose keys are elsewhere, so that only a person can have them renewed.
@@ -110,19 +112,24 @@ impl Report {
 pub enum SuccessionProblem {
     /// The root key is encrypted, and no passphrase was given.
     PassphraseNeeded,
+    /// The same of the issuing key, whose successor is to be encrypted like it.
+    IssuingPassphraseNeeded(SuccessionError),
     /// The step is due, and the root key is in a token that is not at hand, or whose PIN is not.
     TokenNeeded(SuccessionError),
+    /// The issuing CA that signs now was certified by a CA of somebody else's, and nobody certifies the next one.
+    EndorsementNeeded(SuccessionError),
     /// The root cannot sign: the passphrase is wrong, its files are damaged, its time is over.
     Failed(SuccessionError),
 }
 
 impl Authority {
     /// What a rotation would do. Changes nothing.
-    pub fn plan(&self, request: &Request<'_>, now: OffsetDateTime) -> Result<Plan, AuthorityError> {
+    pub fn plan(&self, request: &Request, now: OffsetDateTime) -> Result<Plan, AuthorityError> {
         self.check_parts()?;
         let places = self.look(None, now)?;
         let settings = self.settings();
-        let step = succession(&self.hierarchy, settings, request, now);
+        let due = succession(&self.hierarchy, settings, request, now);
+        let step = due.filter(|_| !self.needs_endorsement(now));
         // Decide as if the new CA were there already.
         let hierarchy = match step {
             Some(step) => self.hierarchy.after(step, settings, now),
@@ -136,6 +143,7 @@ impl Authority {
         };
         Ok(Plan {
             succession: step,
+            needs_endorsement: due.filter(|_| step.is_none()),
             lost,
             elsewhere: self.due_elsewhere(request, now)?,
             ..plan
@@ -150,7 +158,7 @@ impl Authority {
     /// The authority itself cannot be used. What became of each place is in the report.
     pub fn rotate(
         &mut self,
-        request: &Request<'_>,
+        request: &Request,
         servers: &mut dyn Servers,
         now: OffsetDateTime,
         progress: &(dyn Fn(usize) + Sync),
@@ -161,9 +169,9 @@ impl Authority {
             swept: self.sweep_home()?,
             ..Report::default()
         };
-        report.early = self.renew_early_crls(request.root_passphrase, now)?;
+        report.early = self.renew_early_crls(now)?;
         self.rotate_authorities(request, now, &mut report)?;
-        self.signer(Profile::Server, now)?;
+        self.check_signer(now)?;
         self.rotate_places(request, servers, now, progress, &mut report)?;
         report.elsewhere = self.due_elsewhere(request, now)?;
         report.lost = self.lost(now)?;
@@ -177,7 +185,7 @@ impl Authority {
     /// What is due, and can be renewed by nobody but whoever has the key.
     fn due_elsewhere(
         &self,
-        request: &Request<'_>,
+        request: &Request,
         now: OffsetDateTime,
     ) -> Result<Vec<Leaf>, LedgerError> {
         let mut leaves = self.ledger.elsewhere(now)?;
@@ -188,14 +196,13 @@ impl Authority {
     /// Whatever becomes of the CAs, the leaves are renewed all the same.
     fn rotate_authorities(
         &mut self,
-        request: &Request<'_>,
+        request: &Request,
         now: OffsetDateTime,
         report: &mut Report,
     ) -> Result<(), AuthorityError> {
         let Some(step) = succession(&self.hierarchy, self.settings(), request, now) else {
-            // It is tried even when it is not needed: years may pass before it is.
-            if request.root_passphrase.is_some()
-                && let Err(error) = self.try_root(request.root_passphrase)
+            if request.try_root
+                && let Err(error) = self.try_root()
             {
                 let problem = SuccessionProblem::Failed(error.into());
                 report.problem = Some((Step::Issuing, problem));
@@ -212,26 +219,39 @@ impl Authority {
     fn try_step(
         &mut self,
         step: Step,
-        request: &Request<'_>,
+        request: &Request,
         now: OffsetDateTime,
     ) -> Result<Issued, SuccessionProblem> {
         let failed = |error: AuthorityError| SuccessionProblem::Failed(error.into());
-        let passphrase = request.root_passphrase;
-        if passphrase.is_none() && self.root_is_encrypted().map_err(failed)? {
-            return Err(SuccessionProblem::PassphraseNeeded);
+        if self.endorsing.is_none() {
+            let needed = self.check_unendorsed(now);
+            needed.map_err(|error| SuccessionProblem::EndorsementNeeded(error.into()))?;
         }
+        let is_missing = |error: &AuthorityError| error.secret().is_some_and(|it| it.is_missing);
+        let is_encrypted = self.root_is_encrypted().map_err(failed)?;
         // A root's token may lie in a safe for years. Whoever has asked for a step has it at hand.
-        if request.succession.is_none()
-            && let Err(error) = self.try_root(passphrase)
-            && error.token().is_some_and(|it| it.blame != Blame::Token)
+        if (is_encrypted || request.succession.is_none())
+            && let Err(error) = self.try_root()
         {
-            return Err(SuccessionProblem::TokenNeeded(error.into()));
+            let is_waiting = error.token().is_some_and(|it| it.blame != Blame::Token);
+            match is_missing(&error) {
+                true => return Err(SuccessionProblem::PassphraseNeeded),
+                false if is_encrypted => return Err(failed(error)),
+                false if is_waiting => return Err(SuccessionProblem::TokenNeeded(error.into())),
+                false => {}
+            }
+        }
+        if let Err(error) = self.try_next_issuing() {
+            return Err(match is_missing(&error) {
+                true => SuccessionProblem::IssuingPassphraseNeeded(error.into()),
+                false => failed(error),
+            });
         }
         match step {
-            Step::Issuing => self.renew_issuing(passphrase, now).map_err(failed),
-            Step::Compromised => self.replace_compromised(passphrase, now).map_err(failed),
+            Step::Issuing => self.renew_issuing(now).map_err(failed),
+            Step::Compromised => self.replace_compromised(now).map_err(failed),
             Step::Root => {
-                let begun = self.begin_root(passphrase, now);
+                let begun = self.begin_root(now);
                 begun.map_err(SuccessionProblem::Failed)
             }
         }
@@ -240,7 +260,7 @@ impl Authority {
     /// Renews and refreshes the places that need it.
     pub(crate) fn rotate_places(
         &mut self,
-        request: &Request<'_>,
+        request: &Request,
         servers: &mut dyn Servers,
         now: OffsetDateTime,
         progress: &(dyn Fn(usize) + Sync),
@@ -250,11 +270,17 @@ impl Authority {
         let mut standing = standing(&places);
         let in_use = self.ledger.servers_in_use(now)?;
         let settings = self.settings();
-        let plan = plan(places, &in_use, &self.hierarchy, settings, request, now);
+        let mut plan = plan(places, &in_use, &self.hierarchy, settings, request, now);
         standing.retain(|known| !plan.renew.contains(known) && !plan.refresh.contains(known));
         report.waiting = plan.waiting;
         report.gone = plan.gone;
         report.failed = plan.failed;
+        if !plan.renew.is_empty()
+            && let Err(error) = self.signer(Profile::Server, now)
+            && error.needs_passphrase()
+        {
+            report.locked = Some((std::mem::take(&mut plan.renew), error));
+        }
         let (installations, folders): (Vec<_>, Vec<_>) = plan
             .renew
             .into_iter()

@@ -106,6 +106,14 @@ pub trait Servers {
     /// A server was asked, and does not serve it; the text says which and why.
     fn take_up(&mut self, installation: &Installation) -> Result<TakenUp, String>;
 
+    /// The same where there is no other way left: one that does not keeps none of the others from being told.
+    ///
+    /// # Errors
+    /// Some do not serve it; the text says which and why.
+    fn take_up_each(&mut self, installation: &Installation) -> Result<TakenUp, String> {
+        self.take_up(installation)
+    }
+
     /// Looks whether the servers that use the installation serve its live generation, and changes
     /// nothing.
     ///
@@ -190,7 +198,7 @@ pub(crate) fn put_back(
     if let Err(error) = installation.point_to(before) {
         return format!("and g{before:04} could not be put back: {error}");
     }
-    match servers.take_up(installation) {
+    match servers.take_up_each(installation) {
         Ok(taken_up) if taken_up.serving().next().is_none() => {
             format!("g{before:04} was put back; {}", taken_up.unasked.join(", "))
         }

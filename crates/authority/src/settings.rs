@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use pgpki_core::key::KeyAlgorithm;
 use pgpki_core::name::{Organization, OrganizationError};
+use pgpki_core::name_constraints::{Permitted, PermittedError};
 use pgpki_core::validity::{Days, InvalidDays};
 use serde::Deserialize;
 
@@ -29,6 +30,8 @@ pub struct Settings {
     pub algorithm: KeyAlgorithm,
     /// What stands in every subject beside the common name.
     pub organization: Organization,
+    /// For which names new issuing CAs may sign.
+    pub permitted: Permitted,
     /// Whom to tell when an installation has another live generation, besides PostgreSQL.
     pub reload: Vec<Reload>,
 }
@@ -79,6 +82,9 @@ pub enum SettingsError {
     /// A part of the subject that does not fit.
     #[error("{FILE}, [subject]: {0}")]
     Organization(OrganizationError),
+    /// A name or network that is none.
+    #[error("{FILE}, [permit]: {0}")]
+    Permitted(PermittedError),
     /// An entry that does not say how to tell the program.
     #[error(
         "{FILE}, [[reload]] number {0}: it takes exactly one of unit, pid_file and command, and a command is not empty"
@@ -109,6 +115,8 @@ struct File {
     #[serde(default)]
     subject: Subject,
     #[serde(default)]
+    permit: Permit,
+    #[serde(default)]
     reload: Vec<ReloadEntry>,
 }
 
@@ -137,6 +145,13 @@ struct Keys {
 }
 
 #[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Permit {
+    dns: Vec<String>,
+    ip: Vec<String>,
+}
+
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Subject {
     country: Option<String>,
@@ -156,6 +171,7 @@ impl Settings {
             leaf: Days::LEAF,
             algorithm,
             organization,
+            permitted: Permitted::default(),
             reload: Vec::new(),
         }
     }
@@ -178,6 +194,8 @@ impl Settings {
                 organization: file.subject.organization,
                 organizational_unit: file.subject.organizational_unit,
             },
+            permitted: Permitted::new(&file.permit.dns, &file.permit.ip)
+                .map_err(SettingsError::Permitted)?,
             name: file.name,
             reload: file
                 .reload
@@ -206,6 +224,7 @@ impl Settings {
             leaf,
             algorithm,
             organization,
+            permitted,
             // People add these; init knows of none.
             reload: _,
         } = self;
@@ -255,8 +274,28 @@ impl Settings {
                 None => writeln!(text, "# {key} = {example}"),
             };
         }
-        text + RELOAD_EXAMPLE
+        text + &permit(permitted) + RELOAD_EXAMPLE
     }
+}
+
+/// The names for which new issuing CAs may sign; what is not set is shown as an example.
+fn permit(permitted: &Permitted) -> String {
+    let networks: Vec<String> = permitted.ip().iter().map(ToString::to_string).collect();
+    let line = |key: &str, values: &[String], example: &str| match values {
+        [] => format!("# {key} = [{example}]\n"),
+        values => {
+            let values: Vec<String> = values.iter().map(|value| quoted(value)).collect();
+            format!("{key} = [{}]\n", values.join(", "))
+        }
+    };
+    format!(
+        "\n\
+         # For which names new issuing CAs may sign: DNS names, each with all below it, and networks. With\n\
+         # either, nothing else is permitted. All of it may be left out.\n\
+         [permit]\n{}{}",
+        line("dns", permitted.dns(), "\"example.com\""),
+        line("ip", &networks, "\"10.0.0.0/8\""),
+    )
 }
 
 const RELOAD_EXAMPLE: &str = "
@@ -302,7 +341,7 @@ fn parse_algorithm(text: String) -> Result<KeyAlgorithm, SettingsError> {
 }
 
 /// A TOML basic string. Control characters have been refused before they get here.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
@@ -322,14 +361,22 @@ mod tests {
 
     #[test]
     fn what_is_written_is_what_is_read() {
-        let settings = settings();
-        assert_eq!(Settings::parse(settings.to_toml().as_bytes()), Ok(settings));
+        let plain = settings();
+        assert_eq!(Settings::parse(plain.to_toml().as_bytes()), Ok(plain));
         let long = Settings::new(
             &"ö".repeat(200),
             KeyAlgorithm::P256,
             Organization::default(),
         );
         assert_eq!(Settings::parse(long.to_toml().as_bytes()), Ok(long));
+        let permitted = Settings {
+            permitted: Permitted::new(&["example.com".into()], &["fd00::/8".into()]).unwrap(),
+            ..settings()
+        };
+        assert_eq!(
+            Settings::parse(permitted.to_toml().as_bytes()),
+            Ok(permitted)
+        );
     }
 
     #[test]
@@ -359,6 +406,8 @@ mod tests {
                 .contains("absolute")
         );
         assert!(with("unit = 'a'\nproof = 'b'").is_err());
+        assert!(error("# ip = [\"10.0.0.0/8\"]", "ip = [\"10.0.0.1/8\"]").contains("[permit]"));
+        assert!(error("# dns = [\"example.com\"]", "dns = [\"*.example.com\"]").contains("*."));
     }
 
     #[test]

@@ -6,16 +6,17 @@
 
 mod compromised;
 
-use pgpki_core::crl::{Revoked, this_update};
-use pgpki_core::issue::{Ca, Issued};
+use pgpki_core::crl::{Reason, Revoked, this_update};
+use pgpki_core::issue::{Ca, CaName, Issued, NewIssuing};
 use pgpki_core::profile::Profile;
 use pgpki_fs::Synced;
 use time::OffsetDateTime;
 
 pub use self::compromised::Lost;
-use crate::authority::{Authority, AuthorityError};
+use crate::authority::{Authority, AuthorityError, Founding};
+use crate::endorsing::Seed;
 use crate::hierarchy::Hierarchy;
-use crate::ledger::{CaId, CaState, KnownCa, LedgerError, NewCrl, Succession};
+use crate::ledger::{CaId, CaState, Endorsement, KnownCa, LedgerError, NewCrl, Succession};
 use crate::new_key::check_apart;
 
 /// Why the CAs could not be changed as asked.
@@ -46,7 +47,11 @@ impl SuccessionError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Authority(error) => error.token().and_then(|error| error.hint.clone()),
+            Self::Authority(error) => {
+                let token = error.token().map(|error| &error.hint);
+                let hint = token.or(error.secret().map(|error| &error.hint));
+                hint.cloned().flatten()
+            }
             Self::Underway { .. } => Some(
                 "See who still depends on the old one: pgpki rotate --root --finish --dry-run; \
                  or go back to it: pgpki rotate --root --undo"
@@ -71,11 +76,11 @@ impl Authority {
     /// The first root, with the first issuing CA.
     pub(crate) fn found_root(
         &mut self,
-        passphrase: Option<&[u8]>,
+        founding: &Founding<'_>,
         now: OffsetDateTime,
     ) -> Result<(), AuthorityError> {
-        let (root, ca) = self.draft_root(None, passphrase, now)?;
-        let issuing = self.draft_issuing(&ca, now)?;
+        let (root, ca) = self.draft_root(None, founding.root_passphrase, now)?;
+        let issuing = self.draft_issuing(&ca, founding.issuing_passphrase, now)?;
         let root = self.keep(None, root)?;
         let issuing = self.keep(Some(root), issuing)?;
         self.succeed(Succession {
@@ -85,14 +90,11 @@ impl Authority {
     }
 
     /// Makes a new issuing CA under the newest root that counts, and has it sign from now on. What
-    /// the old one signed stays good, because the same root signed both.
-    pub fn renew_issuing(
-        &mut self,
-        passphrase: Option<&[u8]>,
-        now: OffsetDateTime,
-    ) -> Result<Issued, AuthorityError> {
-        let (root, ca) = self.signing_root(passphrase, now)?;
-        let draft = self.draft_issuing(&ca, now)?;
+    /// the old one signed stays good, because the same root signed both. Its key is encrypted as the old one's is.
+    pub fn renew_issuing(&mut self, now: OffsetDateTime) -> Result<Issued, AuthorityError> {
+        let (root, ca) = self.signing_root(now)?;
+        let passphrase = self.passphrase_of_the_next(Profile::Issuing)?;
+        let draft = self.draft_issuing(&ca, passphrase.as_ref().map(|it| it.as_slice()), now)?;
         let issued = draft.issued.clone();
         let issuing = self.keep(Some(root), draft)?;
         self.succeed(Succession {
@@ -103,23 +105,21 @@ impl Authority {
     }
 
     /// Makes a new root, has the old one sign its key, and an issuing CA under it, which signs from
-    /// now on. Its key is encrypted as the old one's is. If the old root's time is over, nothing can
+    /// now on. Their keys are encrypted as the old ones' are. If the old root's time is over, nothing can
     /// tie the new one to it.
     ///
     /// # Errors
     /// The root's key cannot be opened, or another new root is already taking over.
-    pub fn begin_root(
-        &mut self,
-        passphrase: Option<&[u8]>,
-        now: OffsetDateTime,
-    ) -> Result<Issued, SuccessionError> {
+    pub fn begin_root(&mut self, now: OffsetDateTime) -> Result<Issued, SuccessionError> {
         self.may_begin_root(now)?;
-        let (old, old_ca) = self.signing_root(passphrase, now)?;
+        let (old, old_ca) = self.signing_root(now)?;
         let is_over = now > old_ca.not_after();
         let predecessor = (!is_over).then_some((old, &old_ca));
-        let passphrase = passphrase.filter(|_| self.root_is_encrypted().unwrap_or(true));
+        let passphrase = self.passphrase_of_the_next(Profile::Root)?;
+        let passphrase = passphrase.as_ref().map(|it| it.as_slice());
         let (root, ca) = self.draft_root(predecessor, passphrase, now)?;
-        let issuing = self.draft_issuing(&ca, now)?;
+        let passphrase = self.passphrase_of_the_next(Profile::Issuing)?;
+        let issuing = self.draft_issuing(&ca, passphrase.as_ref().map(|it| it.as_slice()), now)?;
         let issued = issuing.issued.clone();
         let root = self.keep(None, root)?;
         let issuing = self.keep(Some(root), issuing)?;
@@ -203,12 +203,14 @@ impl Authority {
         let mut revoked = self.ledger.revoked_by(known.id, now)?;
         let before = revoked.len();
         for (_, new, _) in more.iter().filter(|(issuer, ..)| *issuer == known.id) {
-            let earlier = revoked.get(..before).unwrap_or_default();
-            if earlier
-                .binary_search_by_key(&new.serial, |it| it.serial)
-                .is_err()
-            {
-                revoked.push(new.clone());
+            let earlier = revoked.get_mut(..before).unwrap_or_default();
+            match earlier.binary_search_by_key(&new.serial, |it| it.serial) {
+                Err(_) => revoked.push(new.clone()),
+                // As the ledger is going to have it.
+                Ok(index) if new.reason.is_some_and(Reason::is_compromise) => {
+                    revoked[index].reason = new.reason;
+                }
+                Ok(_) => {}
             }
         }
         revoked.sort_unstable_by_key(|revoked| revoked.serial);
@@ -228,16 +230,12 @@ impl Authority {
     }
 
     /// The newest root that counts, or the newest there is, whose error says why it does not.
-    fn signing_root(
-        &self,
-        passphrase: Option<&[u8]>,
-        now: OffsetDateTime,
-    ) -> Result<(CaId, Ca), AuthorityError> {
+    fn signing_root(&self, now: OffsetDateTime) -> Result<(CaId, Ca), AuthorityError> {
         let root = match self.hierarchy.roots(now).next() {
             Some(root) => root,
             None => self.newest_root()?,
         };
-        Ok((root.id, self.roots.unlock(&root.certificate, passphrase)?))
+        Ok((root.id, self.roots.unlock(&root.certificate)?))
     }
 
     /// Signs all that a new root begins with.
@@ -262,25 +260,47 @@ impl Authority {
             staged: self.roots.stage(&issued.der, &kept)?,
             issued,
             cross,
+            endorsement: None,
         };
         Ok((draft, root))
     }
 
-    /// Signs all that a new issuing CA begins with.
-    fn draft_issuing(&self, root: &Ca, now: OffsetDateTime) -> Result<Draft, AuthorityError> {
-        let settings = &self.settings;
+    /// Signs all that a new issuing CA begins with, and has it endorsed by whoever does that next.
+    fn draft_issuing(
+        &mut self,
+        root: &Ca,
+        passphrase: Option<&[u8]>,
+        now: OffsetDateTime,
+    ) -> Result<Draft, AuthorityError> {
+        let endorsing = self.endorsing.take();
+        if endorsing.is_none() {
+            self.check_unendorsed(now)?;
+        }
         let number = self.ledger.number_of_cas(Profile::Issuing)? + 1;
-        let name = format!("{} issuing CA {number}", settings.name);
-        let (key, kept) = self.new_key(Profile::Issuing, None, &name)?;
+        let name = format!("{} issuing CA {number}", self.settings.name);
+        let Seed { key, kept, by } = self.seed(endorsing, passphrase, &name)?;
         let public = key.public_key();
         check_apart(root, &public)?;
-        let organization = &settings.organization;
-        let issued = root.issue_ca(&public, organization, &name, now, settings.issuing)?;
+        let settings = &self.settings;
+        let issued = root.issue(
+            &NewIssuing {
+                key: &public,
+                name: by.name(CaName::Common(&settings.organization, &name)),
+                permitted: &settings.permitted,
+                days: settings.issuing,
+                until: None,
+            },
+            now,
+        )?;
+        let endorsement = by.endorsement(&issued.der, &public, settings, now)?;
+        let ca = Ca::load(&issued.der, key)?;
+        self.check_places(&ca, endorsement.as_ref(), now)?;
         Ok(Draft {
-            crl: crl(&Ca::load(&issued.der, key)?, 0, &[], now)?,
+            crl: crl(&ca, 0, &[], now)?,
             staged: self.issuing.stage(&issued.der, &kept)?,
             issued,
             cross: None,
+            endorsement,
         })
     }
 
@@ -289,11 +309,15 @@ impl Authority {
         let Draft {
             issued,
             cross,
+            endorsement,
             crl,
             staged,
         } = draft;
         let cross = cross.as_ref().map(|(id, cross)| (*id, cross));
-        let id = self.ledger.record_ca(parent, &issued, cross, &crl)?;
+        let endorsement = endorsement.as_ref();
+        let id = self
+            .ledger
+            .record_ca(parent, &issued, cross, endorsement, &crl)?;
         match parent {
             None => self.roots.publish(staged)?,
             Some(_) => self.issuing.publish(staged)?,
@@ -308,6 +332,8 @@ struct Draft {
     issued: Issued,
     /// The certificate that ties it to the root before it, which signed that.
     cross: Option<(CaId, Issued)>,
+    /// What a CA of somebody else's makes of it.
+    endorsement: Option<Endorsement>,
     crl: NewCrl,
     staged: Synced,
 }

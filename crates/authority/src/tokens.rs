@@ -97,8 +97,10 @@ impl Default for Hardware {
 /// Where the key of a CA is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyPlace {
-    /// In a file of the home.
+    /// In a file of the home, as it is.
     File,
+    /// In a file of the home, encrypted.
+    Encrypted,
     /// In a token, under this URI.
     Token(String),
 }

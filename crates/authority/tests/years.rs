@@ -2,12 +2,15 @@
 #![allow(clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use pgpki_authority::format::Format;
 use pgpki_authority::ledger::{Place, PlaceKind};
 use pgpki_authority::rotation::{Report, Request, Step, SuccessionProblem};
 use pgpki_authority::settings::Settings;
-use pgpki_authority::{Authority, Founding, NoPassphrases, NoServers, OnFailure};
+use pgpki_authority::{
+    Authority, Founding, GivenSecrets, NoPassphrases, NoServers, OnFailure, Secrets,
+};
 use pgpki_core::bundle::{Bundle, ChainEnd};
 use pgpki_core::document::Document;
 use pgpki_core::due::{Phase, Within};
@@ -20,6 +23,7 @@ use pgpki_fs::{Installation, Owner, Shelf};
 use tempfile::TempDir;
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
+use zeroize::Zeroizing;
 
 const START: OffsetDateTime = datetime!(2026-01-01 03:17 UTC);
 const PASSPHRASE: &[u8] = b"kept in a drawer";
@@ -27,6 +31,13 @@ const PASSPHRASE: &[u8] = b"kept in a drawer";
 /// An authority with an installation and one client's folder.
 struct World {
     dir: TempDir,
+}
+
+fn secrets(root: Option<&[u8]>) -> Arc<dyn Secrets> {
+    Arc::new(GivenSecrets {
+        root: root.map(|passphrase| Zeroizing::new(passphrase.to_vec())),
+        issuing: None,
+    })
 }
 
 impl World {
@@ -44,6 +55,7 @@ impl World {
         let founding = Founding {
             settings,
             root_passphrase: passphrase,
+            issuing_passphrase: None,
             hardware: pgpki_authority::Hardware::default(),
         };
         let (home, authority) = Authority::found(&world.home(), &founding, START).unwrap();
@@ -82,6 +94,7 @@ impl World {
             days: None,
             formats: vec![Format::Libpq],
             owner: Owner::caller(),
+            passphrase_file: None,
         }
     }
 
@@ -118,11 +131,11 @@ impl World {
         now: OffsetDateTime,
     ) -> Report {
         let request = Request {
-            root_passphrase: passphrase,
             succession,
             ..Request::default()
         };
         let mut authority = Authority::open(&self.home()).unwrap();
+        authority.use_secrets(&secrets(passphrase));
         let report = authority
             .rotate(&request, &mut NoServers, now, &|_| {})
             .unwrap();
@@ -492,11 +505,11 @@ fn a_roots_crl_of_a_clock_that_was_ahead_waits_for_the_passphrase() {
     let world = World::new(Some(PASSPHRASE));
     let ahead = START + Duration::days(2);
     let request = Request {
-        root_passphrase: Some(PASSPHRASE),
         succession: Some(Step::Compromised),
         ..Request::default()
     };
     let mut authority = Authority::open(&world.home()).unwrap();
+    authority.use_secrets(&secrets(Some(PASSPHRASE)));
     let report = authority
         .rotate(&request, &mut NoServers, ahead, &|_| {})
         .unwrap();

@@ -5,8 +5,7 @@ use std::io::{self, Write};
 
 use tar::{EntryType, Header};
 
-use crate::authority::{ISSUING, ROOT};
-use crate::ca_store::{CERTIFICATE, KEY, URI};
+use crate::ca_store::{CERTIFICATE, ISSUING, KEY, ROOT, URI};
 use crate::{ledger, settings};
 
 const CURRENT: &str = "current";

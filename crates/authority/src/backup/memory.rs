@@ -218,7 +218,7 @@ impl Authority {
         };
         let cross = cross.and_then(|(id, it)| Some((id, self::issued(it, Profile::Cross)?)));
         let cross = cross.as_ref().map(|(id, issued)| (*id, issued));
-        let id = self.ledger.record_ca(parent, &issued, cross, &crl)?;
+        let id = self.ledger.record_ca(parent, &issued, cross, None, &crl)?;
         self.succeed(Succession {
             states: vec![(id, CaState::Retired)],
             ..Succession::default()
@@ -378,7 +378,7 @@ impl Authority {
             crl_number: number,
             ..known.clone()
         };
-        match store.unlock(&known.certificate, None) {
+        match store.unlock(&known.certificate) {
             Ok(ca) => self.next_crl(&known, &ca, &change.revoked, now),
             Err(_) => Ok(NewCrl {
                 number,

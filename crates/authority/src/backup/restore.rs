@@ -95,7 +95,7 @@ impl Authority {
                 Profile::Root => &self.roots,
                 _ => &self.issuing,
             };
-            match store.unlock(&ca.certificate, None) {
+            match store.unlock(&ca.certificate) {
                 Ok(_) => {}
                 // Without its passphrase or its token no more can be said of it.
                 Err(error) if error.is_closed() => {}

@@ -8,6 +8,7 @@ use pgpki_core::validity::Validity;
 use rusqlite::{Connection, Row, params};
 use time::OffsetDateTime;
 
+use super::endorsements::{self, Endorsement};
 use super::rows::{insert_certificate, instant, invalid, parsed};
 use super::{Ledger, LedgerError};
 
@@ -67,6 +68,8 @@ pub struct KnownCa {
     pub facts: CaFacts,
     /// A root that took over from another one has a second certificate.
     pub cross: Option<Cross>,
+    /// So has an issuing CA under a CA of somebody else's.
+    pub endorsement: Option<Endorsement>,
     /// The number of its last CRL; after a restore a larger one, and the next is larger again.
     pub crl_number: u64,
     /// When its last CRL begins to count.
@@ -150,13 +153,20 @@ impl std::str::FromStr for CaState {
 impl Ledger {
     /// Every CA, in the order in which they were made.
     pub fn cas(&self) -> Result<Vec<KnownCa>, LedgerError> {
-        self.query(
+        let mut cas = self.query(
             "SELECT id, profile, state, parent, certificate, cross_parent, cross_certificate,
                     crl_number, crl_from
              FROM cas ORDER BY id",
             [],
             known_ca,
-        )
+        )?;
+        for (id, endorsement) in self.endorsements()? {
+            let endorsed = cas.iter_mut().find(|ca| ca.id == id);
+            if let Some(ca) = endorsed {
+                ca.endorsement = Some(endorsement);
+            }
+        }
+        Ok(cas)
     }
 
     /// The CAs that were revoked, as SQL lists them; the numbers are the ledger's own. What they have signed is revoked
@@ -222,6 +232,7 @@ impl Ledger {
         parent: Option<CaId>,
         ca: &Issued,
         cross: Option<(CaId, &Issued)>,
+        endorsement: Option<&Endorsement>,
         crl: &NewCrl,
     ) -> Result<CaId, LedgerError> {
         self.transaction(|t| {
@@ -246,6 +257,9 @@ impl Ledger {
                 ],
             )?;
             let id = CaId(t.last_insert_rowid());
+            if let Some(endorsement) = endorsement {
+                endorsements::insert(t, id, endorsement)?;
+            }
             mark_replaced(t)?;
             Ok(id)
         })
@@ -280,11 +294,12 @@ impl Ledger {
     }
 }
 
-/// What was revoked before keeps its time and its reason.
+/// What was revoked before keeps its time, and its reason unless a key turns out to be compromised.
 fn revoke(t: &Connection, revoked: &[(CaId, Revoked, OffsetDateTime)]) -> rusqlite::Result<()> {
     let mut record = t.prepare(
-        "INSERT OR IGNORE INTO revocations (ca, serial, revoked_at, reason, not_after)
-         VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO revocations (ca, serial, revoked_at, reason, not_after)
+         VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (ca, serial) DO UPDATE SET reason = excluded.reason WHERE ?6",
     )?;
     let mut mark = t.prepare("UPDATE certificates SET revoked = 1 WHERE serial = ?1")?;
     for (ca, revoked, not_after) in revoked {
@@ -294,6 +309,7 @@ fn revoke(t: &Connection, revoked: &[(CaId, Revoked, OffsetDateTime)]) -> rusqli
             revoked.at.unix_timestamp(),
             revoked.reason.map(Reason::code),
             not_after.unix_timestamp(),
+            revoked.reason.is_some_and(Reason::is_compromise),
         ])?;
         mark.execute([revoked.serial.as_bytes()])?;
     }
@@ -360,6 +376,7 @@ fn known_ca(row: &Row<'_>) -> rusqlite::Result<KnownCa> {
         certificate,
         facts,
         cross,
+        endorsement: None,
         crl_number: row.get::<_, i64>(7)?.cast_unsigned(),
         crl_from: instant(row, 8)?,
     })

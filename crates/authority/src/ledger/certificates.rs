@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use pgpki_core::crl::Reason;
 use pgpki_core::name::Role;
 use pgpki_core::profile::Profile;
 use pgpki_core::serial::Serial;
@@ -9,7 +10,7 @@ use pgpki_core::validity::Validity;
 use rusqlite::params;
 use time::OffsetDateTime;
 
-use super::rows::{instant, leaf, listed, parsed};
+use super::rows::{instant, invalid, leaf, listed, parsed};
 use super::{CaId, Ledger, LedgerError};
 
 /// One certificate, as the ledger lists it.
@@ -171,12 +172,12 @@ impl Ledger {
     ) -> Result<Vec<Certificate>, LedgerError> {
         let revoked = self.revoked("c.")?;
         self.query(
-            &format!(
-                "SELECT c.serial, c.profile, c.common_name, c.hosts, c.not_before, c.not_after,
-                        c.replaced, {revoked}, p.path
-                 FROM certificates c LEFT JOIN places p ON p.serial = c.serial
-                 WHERE c.replaced = 0 AND NOT {revoked} AND c.not_after >= ?1
-                 ORDER BY c.not_after LIMIT ?2"
+            &certificates(
+                &revoked,
+                &format!(
+                    "WHERE c.replaced = 0 AND NOT {revoked} AND c.not_after >= ?1
+                     ORDER BY c.not_after LIMIT ?2"
+                ),
             ),
             params![since.unix_timestamp(), limit as i64],
             listed,
@@ -196,11 +197,9 @@ impl Ledger {
         };
         let revoked = self.revoked("c.")?;
         self.query(
-            &format!(
-                "SELECT c.serial, c.profile, c.common_name, c.hosts, c.not_before, c.not_after,
-                        c.replaced, {revoked}, p.path
-                 FROM certificates c LEFT JOIN places p ON p.serial = c.serial
-                 WHERE (c.not_after, c.id) > (?1, ?2) ORDER BY c.not_after, c.id LIMIT ?3"
+            &certificates(
+                &revoked,
+                "WHERE (c.not_after, c.id) > (?1, ?2) ORDER BY c.not_after, c.id LIMIT ?3",
             ),
             params![end, id, limit as i64],
             listed,
@@ -263,6 +262,19 @@ impl Ledger {
             .prepare_cached("SELECT 1 FROM revocations WHERE ca = ?1 AND serial = ?2")
             .and_then(|mut statement| statement.exists(params![ca.0, serial.as_bytes()]))
             .map_err(self.at())
+    }
+
+    /// Why a CA has revoked a certificate, where that was said.
+    pub(crate) fn reason(&self, ca: CaId, serial: Serial) -> Result<Option<Reason>, LedgerError> {
+        let found = self.query(
+            "SELECT reason FROM revocations WHERE ca = ?1 AND serial = ?2",
+            params![ca.0, serial.as_bytes()],
+            |row| {
+                let code: Option<u8> = row.get(0)?;
+                code.map(Reason::try_from).transpose().map_err(invalid(0))
+            },
+        )?;
+        Ok(found.into_iter().next().flatten())
     }
 
     /// The certificates that belong to places and were revoked.
@@ -345,6 +357,26 @@ impl Ledger {
         )
     }
 
+    /// Of [`Ledger::elsewhere`] the certificates of servers.
+    pub(crate) fn servers_elsewhere(
+        &self,
+        now: OffsetDateTime,
+    ) -> Result<Vec<Certificate>, LedgerError> {
+        let revoked = self.revoked("c.")?;
+        self.query(
+            &certificates(
+                &revoked,
+                &format!(
+                    "WHERE c.profile = 'server' AND c.not_after >= ?1 AND c.handed_over AND NOT c.replaced
+                           AND NOT {revoked} AND p.path IS NULL
+                     ORDER BY c.common_name, c.not_after"
+                ),
+            ),
+            [now.unix_timestamp()],
+            listed,
+        )
+    }
+
     /// The certificates of servers that may be in use at `now`, as [`Ledger::in_use_of`] has it, and who signed them.
     pub(crate) fn servers_in_use(
         &self,
@@ -365,5 +397,14 @@ fn leaves(condition: &str) -> String {
         "SELECT c.serial, c.issuer, c.profile, c.common_name, c.not_before, c.not_after, c.revoked, p.path
          FROM certificates c LEFT JOIN places p ON p.serial = c.serial
          WHERE {condition} ORDER BY c.common_name, c.not_after"
+    )
+}
+
+/// What [`listed`] reads, `revoked` as [`Ledger::revoked`] has it.
+fn certificates(revoked: &str, which: &str) -> String {
+    format!(
+        "SELECT c.serial, c.profile, c.common_name, c.hosts, c.not_before, c.not_after,
+                c.replaced, {revoked}, p.path
+         FROM certificates c LEFT JOIN places p ON p.serial = c.serial {which}"
     )
 }

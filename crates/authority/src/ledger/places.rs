@@ -39,6 +39,8 @@ pub struct Place {
     pub formats: Vec<Format>,
     /// The user that owns the files.
     pub owner: pgpki_fs::Owner,
+    /// The file with the passphrase of a server's key, where that is to be encrypted.
+    pub passphrase_file: Option<PathBuf>,
 }
 
 impl Place {
@@ -115,8 +117,12 @@ impl Ledger {
     pub(crate) fn compromised(&self, key: &[u8]) -> Result<Option<(Serial, String)>, LedgerError> {
         let found = self.query(
             "SELECT c.serial, c.common_name FROM revocations r JOIN certificates c ON c.serial = r.serial
-             WHERE ifnull(r.reason, ?1) = ?1 AND instr(c.der, ?2) LIMIT 1",
-            params![Reason::KeyCompromise.code(), key],
+             WHERE ifnull(r.reason, ?1) IN (?1, ?2) AND instr(c.der, ?3) LIMIT 1",
+            params![
+                Reason::KeyCompromise.code(),
+                Reason::CaCompromise.code(),
+                key
+            ],
             |row| Ok((Serial::from_bytes(row.get(0)?), row.get(1)?)),
         )?;
         Ok(found.into_iter().next())
@@ -156,7 +162,8 @@ impl Ledger {
     pub fn places(&self) -> Result<Vec<KnownPlace>, LedgerError> {
         self.query(
             "SELECT p.path, p.kind, p.profile, p.common_name, p.hosts, p.algorithm, p.days,
-                    p.uid, p.gid, p.serial, c.issuer, c.not_before, c.not_after, p.formats
+                    p.uid, p.gid, p.serial, c.issuer, c.not_before, c.not_after, p.formats,
+                    p.passphrase_file
              FROM places p JOIN certificates c ON c.serial = p.serial ORDER BY p.path",
             [],
             known_place,
@@ -167,7 +174,8 @@ impl Ledger {
     pub fn place(&self, path: &Path) -> Result<Option<KnownPlace>, LedgerError> {
         let found = self.query(
             "SELECT p.path, p.kind, p.profile, p.common_name, p.hosts, p.algorithm, p.days,
-                    p.uid, p.gid, p.serial, c.issuer, c.not_before, c.not_after, p.formats
+                    p.uid, p.gid, p.serial, c.issuer, c.not_before, c.not_after, p.formats,
+                    p.passphrase_file
              FROM places p JOIN certificates c ON c.serial = p.serial WHERE p.path = ?1",
             [text(path)],
             known_place,

@@ -69,8 +69,8 @@ pub(super) fn insert_place(
     connection
         .prepare_cached(
             "INSERT OR REPLACE INTO places
-             (path, kind, profile, common_name, hosts, algorithm, days, uid, gid, serial, formats)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+             (path, kind, profile, common_name, hosts, algorithm, days, uid, gid, serial, formats, passphrase_file)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?
         .execute(params![
             text(&place.path),
@@ -84,6 +84,7 @@ pub(super) fn insert_place(
             place.owner.gid,
             serial.as_bytes(),
             names(&place.formats),
+            place.passphrase_file.as_deref().map(text),
         ])?;
     Ok(())
 }
@@ -106,6 +107,7 @@ pub(super) fn known_place(row: &Row<'_>) -> rusqlite::Result<KnownPlace> {
                 uid: row.get(7)?,
                 gid: row.get(8)?,
             },
+            passphrase_file: row.get::<_, Option<String>>(14)?.map(PathBuf::from),
         },
         serial: Serial::from_bytes(row.get(9)?),
         issuer: CaId(row.get(10)?),

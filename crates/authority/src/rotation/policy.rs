@@ -12,13 +12,13 @@ use time::OffsetDateTime;
 
 use super::{Holds, Lost, Seen};
 use crate::deliver::DeliverError;
-use crate::hierarchy::Hierarchy;
+use crate::hierarchy::{Hierarchy, end_of_leaves};
 use crate::ledger::{CaId, CaState, KnownCa, KnownPlace, Leaf, Place, PlaceKind};
 use crate::settings::Settings;
 
 /// What the operator asked for.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Request<'a> {
+pub struct Request {
     /// How long before its end something is renewed; an issuing CA at the latest when a third of its time is left, the
     /// root always then.
     pub within: Within,
@@ -28,8 +28,9 @@ pub struct Request<'a> {
     pub succession: Option<Step>,
     /// Let the sessions run that live on a CA which is revoked.
     pub keep_sessions: bool,
-    /// What opens the root key, if it is encrypted and known.
-    pub root_passphrase: Option<&'a [u8]>,
+    /// Open the root key even where it is not needed: whoever has given its passphrase wants to hear now that it is wrong,
+    /// not in the years in which it is.
+    pub try_root: bool,
 }
 
 /// A step from one CA to another.
@@ -48,6 +49,8 @@ pub enum Step {
 pub struct Plan {
     /// The CA that gets a successor first.
     pub succession: Option<Step>,
+    /// A step that is due, and for which somebody else's CA has to certify the new issuing CA.
+    pub needs_endorsement: Option<Step>,
     /// Whose certificates nobody accepts any more, because their CA was revoked, or would be.
     pub lost: Vec<Lost>,
     /// The places that get a new credential.
@@ -73,7 +76,7 @@ pub struct Plan {
 pub fn succession(
     hierarchy: &Hierarchy,
     settings: &Settings,
-    request: &Request<'_>,
+    request: &Request,
     now: OffsetDateTime,
 ) -> Option<Step> {
     if request.succession.is_some() {
@@ -86,7 +89,11 @@ pub fn succession(
     }
     let (next, _) = Validity::starting(now, settings.issuing).cut_to(root.facts.validity.not_after);
     let is_due = match hierarchy.signers(now).next() {
-        Some(issuing) => replaces(issuing.facts.validity, next, request.within, now),
+        Some(issuing) => {
+            let endorsed = issuing.endorsement.as_ref().map(|it| it.validity);
+            let mut present = std::iter::once(issuing.facts.validity).chain(endorsed);
+            present.any(|present| replaces(present, next, request.within, now))
+        }
         None => true,
     };
     is_due.then_some(Step::Issuing)
@@ -111,7 +118,7 @@ pub fn plan(
     servers: &[(Serial, CaId)],
     hierarchy: &Hierarchy,
     settings: &Settings,
-    request: &Request<'_>,
+    request: &Request,
     now: OffsetDateTime,
 ) -> Plan {
     let mut plan = Plan::default();
@@ -145,7 +152,7 @@ struct Judge<'a> {
     signer: &'a KnownCa,
     hierarchy: &'a Hierarchy,
     settings: &'a Settings,
-    request: &'a Request<'a>,
+    request: &'a Request,
     now: OffsetDateTime,
 }
 
@@ -186,7 +193,8 @@ impl Judge<'_> {
     /// over gives none.
     fn gains(&self, known: &KnownPlace) -> bool {
         let days = known.place.days.unwrap_or(self.settings.leaf);
-        let end = self.signer.facts.validity.not_after;
+        let profile = known.place.holder.profile();
+        let end = end_of_leaves(self.signer, profile, self.now);
         let (next, _) = Validity::starting(self.now, days).cut_to(end);
         let is_early = self.now < known.validity.not_before;
         let is_over = self.now > end;

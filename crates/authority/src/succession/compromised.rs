@@ -29,13 +29,10 @@ pub struct Lost {
 impl Authority {
     /// Revokes every issuing CA whose time is not over, and makes a new one: their keys lie side by
     /// side, and who has taken one has taken all. The keys themselves are not needed.
-    pub fn replace_compromised(
-        &mut self,
-        passphrase: Option<&[u8]>,
-        now: OffsetDateTime,
-    ) -> Result<Issued, AuthorityError> {
-        let (root, ca) = self.signing_root(passphrase, now)?;
-        let draft = self.draft_issuing(&ca, now)?;
+    pub fn replace_compromised(&mut self, now: OffsetDateTime) -> Result<Issued, AuthorityError> {
+        let (root, ca) = self.signing_root(now)?;
+        let passphrase = self.passphrase_of_the_next(Profile::Issuing)?;
+        let draft = self.draft_issuing(&ca, passphrase.as_ref().map(|it| it.as_slice()), now)?;
         let issued = draft.issued.clone();
         let is_lost = |ca: &&KnownCa| {
             let may_sign = matches!(ca.state, CaState::Active | CaState::Retired);
@@ -57,7 +54,7 @@ impl Authority {
         signers.dedup();
         for signer in signers {
             let known = self.known(signer)?;
-            let root = self.roots.unlock(&known.certificate, passphrase)?;
+            let root = self.roots.unlock(&known.certificate)?;
             let crl = self.next_crl(&known, &root, &change.revoked, now)?;
             change.crls.push((signer, crl));
         }
@@ -191,6 +188,7 @@ impl Authority {
         let states: Vec<_> = revoking.map(|ca| (ca.id, CaState::Revoked)).collect();
         let is_open = !(report.failed.is_empty()
             && report.stopped.is_empty()
+            && report.locked.is_none()
             && report.problems.is_empty()
             && taken_up(report).all(|it| it.not_proven().next().is_none()));
         if states.is_empty() || is_open {

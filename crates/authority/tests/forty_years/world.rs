@@ -3,13 +3,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use pgpki_authority::format::Format;
 use pgpki_authority::ledger::{Place, PlaceKind};
 use pgpki_authority::rotation::{Report, Request, Step};
 use pgpki_authority::settings::Settings;
 use pgpki_authority::{
-    Authority, Founding, Hierarchy, NoPassphrases, OnFailure, Servers, Sessions, TakenUp,
+    Authority, Founding, GivenSecrets, Hierarchy, NoPassphrases, OnFailure, Secrets, Servers,
+    Sessions, TakenUp,
 };
 use pgpki_core::issue::Holder;
 use pgpki_core::key::KeyAlgorithm;
@@ -18,6 +20,7 @@ use pgpki_core::profile::Profile;
 use pgpki_fs::{Installation, Owner, Shelf};
 use tempfile::TempDir;
 use time::OffsetDateTime;
+use zeroize::Zeroizing;
 
 use crate::material::{Made, Material};
 
@@ -99,6 +102,7 @@ impl World {
                 Organization::default(),
             ),
             root_passphrase: is_encrypted.then_some(PASSPHRASE),
+            issuing_passphrase: None,
             hardware: pgpki_authority::Hardware::default(),
         };
         let server = dir.path().join("tls");
@@ -173,6 +177,7 @@ impl World {
             days: None,
             formats: vec![Format::Libpq],
             owner: Owner::caller(),
+            passphrase_file: None,
         }
     }
 
@@ -203,17 +208,15 @@ impl World {
     ) -> Report {
         let request = Request {
             succession: step,
-            root_passphrase: with_passphrase.then_some(PASSPHRASE),
             ..Request::default()
         };
-        let request = match self.is_encrypted {
-            true => request,
-            false => Request {
-                root_passphrase: None,
-                ..request
-            },
-        };
+        let is_known = with_passphrase && self.is_encrypted;
+        let secrets: Arc<dyn Secrets> = Arc::new(GivenSecrets {
+            root: is_known.then(|| Zeroizing::new(PASSPHRASE.to_vec())),
+            issuing: None,
+        });
         let mut authority = self.open();
+        authority.use_secrets(&secrets);
         let report = authority
             .rotate(&request, &mut Obedient, now, &|_| {})
             .unwrap();

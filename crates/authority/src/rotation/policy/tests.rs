@@ -64,6 +64,7 @@ impl Paper {
                 days: None,
                 formats: vec![Format::Libpq],
                 owner: Owner { uid: 0, gid: 0 },
+                passphrase_file: None,
             };
             let signer = paper.hierarchy.server_signer(START).unwrap().clone();
             let known = paper.sign(place, &signer, START);
@@ -93,7 +94,7 @@ impl Paper {
 
     fn plan(
         &self,
-        request: &Request<'_>,
+        request: &Request,
         has_key: bool,
         now: OffsetDateTime,
     ) -> (Option<Step>, Plan, Hierarchy) {
@@ -120,7 +121,7 @@ impl Paper {
     /// Does what is planned, as `rotate` does; returns the plan.
     pub(super) fn rotate(
         &mut self,
-        request: &Request<'_>,
+        request: &Request,
         has_key: bool,
         now: OffsetDateTime,
     ) -> (Option<Step>, Plan) {
@@ -248,8 +249,7 @@ fn the_issuing_ca_to_the_second() {
     let paper = Paper::new(settings(3650, 1825, 365));
     let issuing = paper.hierarchy.server_signer(START).unwrap().facts.validity;
     let due = Within::Third.due_from(issuing);
-    let step =
-        |request: &Request<'_>, now| succession(&paper.hierarchy, &paper.settings, request, now);
+    let step = |request: &Request, now| succession(&paper.hierarchy, &paper.settings, request, now);
     let request = Request::default();
     assert_eq!(step(&request, due - Duration::SECOND), None);
     assert_eq!(step(&request, due), Some(Step::Issuing));

@@ -1,0 +1,239 @@
+//! An issuing CA that a CA of somebody else's certifies beside our own root: the same key and the same name twice.
+//!
+//! Servers trust our root alone, and clients' certificates lead there. What the other certificate is for is that whoever
+//! trusts the other CA's root trusts our servers.
+
+use pgpki_core::ca_key::CaKey;
+use pgpki_core::endorsement::IssuerChain;
+use pgpki_core::issue::{
+    Ca, CaFacts, CaName, IssueError, NewIssuing, has_same_name, is_certificate_of,
+};
+use pgpki_core::profile::Profile;
+use pgpki_core::subject_key::SubjectKey;
+use time::OffsetDateTime;
+
+use crate::authority::{Authority, AuthorityError};
+use crate::ca_store::KeptKey;
+use crate::ledger::Endorsement;
+use crate::settings::Settings;
+
+/// Who certifies a new issuing CA beside our own root.
+pub enum Endorsing {
+    /// A CA whose key is at hand.
+    By(Box<Endorser>),
+    /// A CA that has answered a request.
+    Answered(Box<Answered>),
+}
+
+/// A CA of somebody else's that signs once.
+pub struct Endorser {
+    ca: Ca,
+    chain: IssuerChain,
+}
+
+/// What came back for a request, and the key that it was made with.
+pub struct Answered {
+    pub(crate) key: CaKey,
+    pub(crate) kept: KeptKey,
+    pub(crate) certificate: Vec<u8>,
+    pub(crate) chain: IssuerChain,
+}
+
+impl Answered {
+    /// What came back, DER.
+    #[must_use]
+    pub fn certificate(&self) -> &[u8] {
+        &self.certificate
+    }
+}
+
+impl Endorser {
+    /// The CA at the lower end of this chain, and its key.
+    ///
+    /// # Errors
+    /// The key does not belong to the certificate, or is of a kind that cannot sign CAs here.
+    pub fn new(chain: IssuerChain, key: impl Into<CaKey>) -> Result<Self, IssueError> {
+        Ok(Self {
+            ca: Ca::load(chain.issuer(), key)?,
+            chain,
+        })
+    }
+
+    /// Its chain.
+    #[must_use]
+    pub fn chain(&self) -> &IssuerChain {
+        &self.chain
+    }
+
+    /// Certifies a CA that our own root has certified as `own` (DER).
+    pub(crate) fn endorse(
+        &self,
+        own: &[u8],
+        key: &SubjectKey,
+        settings: &Settings,
+        now: OffsetDateTime,
+    ) -> Result<Endorsement, AuthorityError> {
+        if is_certificate_of(self.ca.der(), key) {
+            let ca = self.ca.facts().common_name.clone();
+            return Err(AuthorityError::KeyInUse { ca });
+        }
+        let new = NewIssuing {
+            key,
+            name: CaName::Of(own),
+            permitted: &settings.permitted,
+            days: settings.issuing,
+            until: Some(self.chain.until()),
+        };
+        let certificate = self.ca.issue(&new, now)?.der;
+        Ok(Endorsement::new(certificate, self.chain.clone())?)
+    }
+}
+
+/// The key of a new issuing CA, and who certifies it beside our own root.
+pub(crate) struct Seed {
+    pub(crate) key: CaKey,
+    pub(crate) kept: KeptKey,
+    pub(crate) by: By,
+}
+
+/// Who certifies a new issuing CA beside our own root.
+pub(crate) enum By {
+    Nobody,
+    Endorser(Box<Endorser>),
+    /// Somebody has, under this name.
+    Answer(Box<Endorsement>),
+}
+
+impl By {
+    /// The name that the new CA has, which may not be the one that it would have had.
+    pub(crate) fn name<'a>(&'a self, own: CaName<'a>) -> CaName<'a> {
+        match self {
+            Self::Answer(endorsement) => CaName::Of(&endorsement.certificate),
+            _ => own,
+        }
+    }
+
+    /// The second certificate of the CA that our root has certified as `own` (DER).
+    pub(crate) fn endorsement(
+        self,
+        own: &[u8],
+        key: &SubjectKey,
+        settings: &Settings,
+        now: OffsetDateTime,
+    ) -> Result<Option<Endorsement>, AuthorityError> {
+        match self {
+            Self::Nobody => Ok(None),
+            Self::Endorser(endorser) => Ok(Some(endorser.endorse(own, key, settings, now)?)),
+            Self::Answer(endorsement) => Ok(Some(*endorsement)),
+        }
+    }
+}
+
+impl Authority {
+    /// Has the next new issuing CA certified by a CA of somebody else's as well.
+    ///
+    /// # Errors
+    /// Servers' chains would then end in another root than they do now, which clients do not know.
+    pub fn use_endorsing(
+        &mut self,
+        endorsing: Endorsing,
+        now: OffsetDateTime,
+    ) -> Result<(), AuthorityError> {
+        let next = match &endorsing {
+            Endorsing::By(endorser) => &endorser.chain,
+            Endorsing::Answered(answered) => &answered.chain,
+        };
+        let known = match self.hierarchy.endorsed(now) {
+            Some((_, endorsement)) => endorsement.chain.root(),
+            None => &[],
+        };
+        if !is_same_root(next.root(), known) {
+            return Err(AuthorityError::AnotherRoot {
+                root: name_of(next.root()),
+            });
+        }
+        self.endorsing = Some(endorsing);
+        Ok(())
+    }
+
+    /// That the next issuing CA can do without an endorsement.
+    ///
+    /// # Errors
+    /// The one that signs now is endorsed, and clients may know nothing but the other root.
+    pub fn check_unendorsed(&self, now: OffsetDateTime) -> Result<(), AuthorityError> {
+        match self.hierarchy.endorsed(now) {
+            None => Ok(()),
+            Some((ca, endorsement)) => Err(AuthorityError::EndorsementNeeded {
+                ca: ca.facts.common_name.clone(),
+                issuer: endorsement.issuer(),
+                until: endorsement.validity.not_after,
+            }),
+        }
+    }
+
+    /// Whether nobody certifies the next issuing CA, although somebody has to.
+    pub(crate) fn needs_endorsement(&self, now: OffsetDateTime) -> bool {
+        self.endorsing.is_none() && self.check_unendorsed(now).is_err()
+    }
+
+    /// That a new issuing CA may sign for whoever has a certificate now: otherwise none of them could be renewed.
+    pub(crate) fn check_places(
+        &self,
+        ca: &Ca,
+        endorsement: Option<&Endorsement>,
+        now: OffsetDateTime,
+    ) -> Result<(), AuthorityError> {
+        let others = endorsement.map(Endorsement::constraints);
+        let others = others.unwrap_or_default();
+        if self.settings.permitted.is_everything() && others.is_empty() {
+            return Ok(());
+        }
+        for known in self.ledger.places()? {
+            let holder = &known.place.holder;
+            let others = match holder.profile() {
+                Profile::Server => &*others,
+                _ => &[],
+            };
+            if now <= known.validity.not_after {
+                ca.check_holder(holder, &self.settings.organization, others)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a new issuing CA begins with.
+    pub(crate) fn seed(
+        &self,
+        endorsing: Option<Endorsing>,
+        passphrase: Option<&[u8]>,
+        name: &str,
+    ) -> Result<Seed, AuthorityError> {
+        let by = match endorsing {
+            Some(Endorsing::Answered(answered)) => {
+                let Answered {
+                    key,
+                    kept,
+                    certificate,
+                    chain,
+                } = *answered;
+                let by = By::Answer(Box::new(Endorsement::new(certificate, chain)?));
+                return Ok(Seed { key, kept, by });
+            }
+            Some(Endorsing::By(endorser)) => By::Endorser(endorser),
+            None => By::Nobody,
+        };
+        let (key, kept) = self.new_key(Profile::Issuing, passphrase, name)?;
+        Ok(Seed { key, kept, by })
+    }
+}
+
+/// A root that was certified anew is the same to whoever trusts it: name and key.
+fn is_same_root(one: &[u8], other: &[u8]) -> bool {
+    let key = SubjectKey::of_certificate(other);
+    one == other || has_same_name(one, other) && key.is_some_and(|key| is_certificate_of(one, &key))
+}
+
+fn name_of(certificate: &[u8]) -> String {
+    let facts = CaFacts::read(certificate);
+    facts.map(|facts| facts.common_name).unwrap_or_default()
+}

@@ -1,0 +1,148 @@
+//! The same for the next issuing CA of an authority that is there: the key waits in the home.
+
+use std::path::PathBuf;
+
+use pgpki_core::ca_key::CaKey;
+use pgpki_core::endorsement::IssuerChain;
+use pgpki_core::issue::is_certificate_of;
+use pgpki_core::key::KeyError;
+use pgpki_core::profile::Profile;
+use pgpki_core::request::{self, PEM_LABEL};
+use pgpki_fs::{NewPrivateDir, PrivateDir, PrivateError, WalkError};
+use time::OffsetDateTime;
+
+use super::{RequestedError, discard, is_spent, open_key, write};
+use crate::authority::{Authority, AuthorityError};
+use crate::ca_store::KeptKey;
+use crate::endorsing::Answered;
+use crate::ledger::CaState;
+
+/// Where it waits within the home.
+const NEXT: &str = "next";
+
+/// A request for the next issuing CA that has no name yet. Dropping it removes it.
+#[must_use = "dropping it removes it"]
+pub struct NextRequest {
+    /// Its directory.
+    pub staged: NewPrivateDir,
+    /// The request, PEM.
+    pub text: String,
+    /// The common name that it asks for.
+    pub name: String,
+}
+
+/// What became of an answer.
+pub enum NextAnswer {
+    /// It is good.
+    Good(Box<Answered>),
+    /// It was taken by a run that was killed before it could say so.
+    Taken,
+}
+
+impl Authority {
+    /// Where a request for the next issuing CA waits for its answer.
+    #[must_use]
+    pub fn next_request(&self) -> PathBuf {
+        self.home().join(NEXT)
+    }
+
+    /// Makes the key of the next issuing CA, and a request with it. The authority is open alone.
+    ///
+    /// # Errors
+    /// One waits already; the issuing CA needs nobody else to certify it; or the key cannot be made.
+    pub fn request_next(&self, now: OffsetDateTime) -> Result<NextRequest, RequestedError> {
+        let Some((ca, _)) = self.hierarchy.endorsed(now) else {
+            let ca = self.hierarchy.server_signer(now);
+            let ca = ca.map(|ca| ca.facts.common_name.clone());
+            return Err(RequestedError::NotEndorsed(ca.unwrap_or_default()));
+        };
+        debug_assert!(ca.profile == Profile::Issuing);
+        let path = self.next_request();
+        match PrivateDir::open(&path) {
+            Err(PrivateError::Directory(WalkError::Missing { .. })) => {}
+            opened => {
+                let dir = opened.map_err(AuthorityError::from)?;
+                if !is_spent(&dir)? {
+                    return Err(RequestedError::Waits { path });
+                }
+                discard(dir)?;
+            }
+        }
+        let staged = PrivateDir::stage_new(&path).map_err(AuthorityError::from)?;
+        let settings = &self.settings;
+        let number = self.ledger.number_of_cas(Profile::Issuing);
+        let number = number.map_err(AuthorityError::from)? + 1;
+        let name = format!("{} issuing CA {number}", settings.name);
+        let passphrase = self.passphrase_of_the_next(Profile::Issuing)?;
+        let passphrase = passphrase.as_ref().map(|bytes| bytes.as_slice());
+        let (key, kept) = self.new_key(Profile::Issuing, passphrase, &name)?;
+        let organization = &settings.organization;
+        let request = request::make_issuing(&key, organization, &name, &settings.permitted);
+        let request = request.map_err(AuthorityError::from)?;
+        let text = pgpki_core::pem(PEM_LABEL, &request);
+        write(staged.dir(), &kept, &text)?;
+        Ok(NextRequest { staged, text, name })
+    }
+
+    /// Takes the answer: our certificate, and with it, or in `beside`, those of the CAs above it.
+    ///
+    /// # Errors
+    /// No request waits, its key cannot be had, or the answer is none for it.
+    pub fn next_answer(
+        &self,
+        file: &[u8],
+        beside: &[u8],
+        now: OffsetDateTime,
+    ) -> Result<NextAnswer, RequestedError> {
+        let Some((key, kept)) = self.next_key()? else {
+            return Ok(NextAnswer::Taken);
+        };
+        let public = key.public_key();
+        let mut cas = self.hierarchy.cas();
+        let is_it = |certificate: &[u8]| is_certificate_of(certificate, &public);
+        if cas.any(|ca| ca.state != CaState::Pending && is_it(&ca.certificate)) {
+            return Ok(NextAnswer::Taken);
+        }
+        let (certificate, chain) = IssuerChain::read_answer(file, beside, &public, now)?;
+        Ok(NextAnswer::Good(Box::new(Answered {
+            key,
+            kept,
+            certificate,
+            chain,
+        })))
+    }
+
+    /// Nothing where a run was killed that had taken it, and was removing it.
+    fn next_key(&self) -> Result<Option<(CaKey, KeptKey)>, RequestedError> {
+        let path = self.next_request();
+        let dir = match PrivateDir::open(&path) {
+            Err(PrivateError::Directory(WalkError::Missing { .. })) => {
+                return Err(RequestedError::NothingWaits { path });
+            }
+            opened => opened.map_err(AuthorityError::from)?,
+        };
+        if is_spent(&dir)? {
+            return Ok(None);
+        }
+        let opened = match open_key(&dir, &self.hardware, None) {
+            Err(RequestedError::Key {
+                source: KeyError::PassphraseNeeded,
+                ..
+            }) => {
+                let passphrase = self.passphrase_of_the_next(Profile::Issuing)?;
+                let passphrase = passphrase.as_ref().map(|bytes| bytes.as_slice());
+                open_key(&dir, &self.hardware, passphrase)
+            }
+            opened => opened,
+        };
+        opened.map(Some)
+    }
+
+    /// Removes the request, its key included: it has become that of an issuing CA.
+    ///
+    /// # Errors
+    /// A system call failed.
+    pub fn forget_next_request(&self) -> Result<(), AuthorityError> {
+        discard(PrivateDir::open(&self.next_request())?)
+    }
+}
