@@ -1,6 +1,8 @@
 //! The arguments: what the flags say. What they mean is each command's business.
 
 mod format;
+mod issuer;
+mod keys;
 mod sign;
 mod tokens;
 
@@ -21,6 +23,11 @@ pub use connect::Connect;
 pub use convert::{Convert, Form, OutputPassphrase};
 
 pub use self::format::{Export, Formats};
+pub use self::issuer::{Issuer, NextRequested, Permit, Requested};
+pub use self::keys::{
+    IssuingPassphrase, Key, KeyAct, KeyChangePassphrase, KeyDecrypt, KeyEncrypt, KeyOf,
+    NewIssuingPassphrase, OldPassphrase, RootPassphrase, ServerKeyPassphrase,
+};
 pub use self::sign::{Request, Sign};
 pub use self::tokens::{FirstKeys, NextKeys, Token};
 
@@ -69,6 +76,8 @@ commands! {
     Backup(Backup) = "backup",
     /// Make the authority from a backup, on this machine or another
     Restore(Restore) = "restore",
+    /// Encrypt the keys of the CAs, or change what they are encrypted with
+    Key(Key) = "key",
     /// Make a cluster use what is installed, and prove that it does
     Configure(Configure) = "configure",
     /// Show what has been issued, what a file or folder holds, or what a server serves
@@ -107,7 +116,8 @@ pub struct Home {
 Examples:
   sudo pgpki init db.example.com 10.0.0.5
   sudo pgpki init db.example.com --cluster 15/main --require-tls
-  pgpki init --home ./pki --install ./tls --no-root-passphrase localhost")]
+  pgpki init --home ./pki --install ./tls --no-root-passphrase localhost
+  sudo pgpki init db.example.com --issuer-cert company.pem --issuer-key company.key")]
 pub struct Init {
     /// Names and addresses under which clients reach the server; the first is the common name
     /// [default: this machine's full name]
@@ -130,7 +140,22 @@ pub struct Init {
     pub owner: Option<String>,
     #[command(flatten)]
     #[allow(missing_docs)]
+    pub server_key: ServerKeyPassphrase,
+    #[command(flatten)]
+    #[allow(missing_docs)]
     pub passphrase: NewPassphrase,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub issuing_passphrase: NewIssuingPassphrase,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub issuer: Issuer,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub requested: Requested,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub permit: Permit,
     /// O, the organization in every subject
     #[arg(long, value_name = "TEXT", help_heading = "Subject")]
     pub organization: Option<String>,
@@ -180,6 +205,9 @@ pub struct NewPassphrase {
     /// Encrypt the root key with the first line of this file
     #[arg(long, value_name = "FILE", conflicts_with = "no_root_passphrase", value_hint = ValueHint::FilePath)]
     pub root_passphrase_file: Option<PathBuf>,
+    /// The same with the first line of what a command prints, which sh runs
+    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["no_root_passphrase", "root_passphrase_file"])]
+    pub root_passphrase_command: Option<String>,
     /// Leave the root key unencrypted
     #[arg(long)]
     pub no_root_passphrase: bool,
@@ -202,6 +230,9 @@ pub struct IssueServer {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub token: Token,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub issuing_passphrase: IssuingPassphrase,
     /// Write a folder to carry to the other machine
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub out: Option<PathBuf>,
@@ -211,6 +242,12 @@ pub struct IssueServer {
     /// Who owns the installed files [default: postgres for root, otherwise the caller]
     #[arg(long, value_name = "USER[:GROUP]", conflicts_with = "out")]
     pub owner: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub server_key: ServerKeyPassphrase,
+    /// Leave the server's key open where it was encrypted before
+    #[arg(long, conflicts_with = "server_key_passphrase")]
+    pub no_server_key_passphrase: bool,
     /// Replace a certificate that has names which this one has not
     #[arg(long)]
     pub drop_names: bool,
@@ -242,6 +279,9 @@ pub struct IssueClient {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub token: Token,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub issuing_passphrase: IssuingPassphrase,
     /// Read more roles from a file, one a line; - is standard input
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub from: Option<PathBuf>,
@@ -284,7 +324,16 @@ pub struct Rotate {
     pub token: Token,
     #[command(flatten)]
     #[allow(missing_docs)]
+    pub issuing_passphrase: IssuingPassphrase,
+    #[command(flatten)]
+    #[allow(missing_docs)]
     pub keys: NextKeys,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub issuer: Issuer,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub requested: NextRequested,
     /// Renew what ends within this time, such as 30d or 12h [default: when a third of its
     /// lifetime is left]
     #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true)]
@@ -298,9 +347,9 @@ pub struct Rotate {
     /// Leave the servers as they are: neither reload them nor look what they serve
     #[arg(long)]
     pub no_reload: bool,
-    /// The root key's passphrase: needed when the issuing CA or the root is due
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub root_passphrase_file: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub root_passphrase: RootPassphrase,
     /// Make a new issuing CA, due or not; the old one stays good for what it has signed
     #[arg(long, help_heading = "CAs", conflicts_with = "root")]
     pub issuing: bool,
@@ -319,10 +368,10 @@ pub struct Rotate {
     #[arg(long, help_heading = "CAs")]
     pub root: bool,
     /// Retire the old root, unless somebody depends on it
-    #[arg(long, help_heading = "CAs", requires = "root", conflicts_with_all = ["force", "within", "undo", "root_passphrase_file"])]
+    #[arg(long, help_heading = "CAs", requires = "root", conflicts_with_all = ["force", "within", "undo", "issuer_cert", "root_passphrase_file", "root_passphrase_command"])]
     pub finish: bool,
     /// Go back to the old root
-    #[arg(long, help_heading = "CAs", requires = "root", conflicts_with_all = ["force", "within", "dry_run", "root_passphrase_file"])]
+    #[arg(long, help_heading = "CAs", requires = "root", conflicts_with_all = ["force", "within", "dry_run", "issuer_cert", "root_passphrase_file", "root_passphrase_command"])]
     pub undo: bool,
     /// Report as JSON
     #[arg(long)]
@@ -350,6 +399,9 @@ pub struct Revoke {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub token: Token,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub issuing_passphrase: IssuingPassphrase,
     /// Why, for the CRL
     #[arg(long, value_name = "REASON", value_parser = reason())]
     pub reason: Option<Reason>,
@@ -460,6 +512,9 @@ pub struct Configure {
     /// The installation that it is to use
     #[arg(long, value_name = "DIR", default_value = "/etc/ssl/postgres", value_hint = ValueHint::DirPath)]
     pub install: PathBuf,
+    /// Where the server's key is encrypted, the file with its passphrase [default: as the authority has it]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub server_key_passphrase: Option<PathBuf>,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub rules: Rules,

@@ -6,12 +6,15 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use pgpki_authority::ledger::LedgerError;
-use pgpki_authority::{AuthorityError, BackupError, CaStoreError, DeliverError, SuccessionError};
+use pgpki_authority::{
+    AuthorityError, BackupError, CaStoreError, DeliverError, SecretError, SuccessionError,
+};
 use pgpki_core::ca_key::{Blame, TokenError};
 use pgpki_core::document::printable;
 use pgpki_core::issue::IssueError;
 use pgpki_core::key::KeyError;
 use pgpki_core::name::{HostError, OrganizationError, RoleError};
+use pgpki_core::name_constraints::PermittedError;
 use pgpki_core::profile::Profile;
 use pgpki_fs::{
     InstallationError, IoError, LockError, OutputError, OwnerError, PrivateError, ReadError,
@@ -120,6 +123,10 @@ const LOST_KEY: &str = "Nothing was changed. If its key was made after the backu
 const RESTORE_OR_REPLACE: &str = "Nothing was changed. Restore the whole home from one backup; if the key is lost,\n\
      make another and revoke this one: pgpki rotate --issuing --compromised";
 
+/// What to do about an issuing CA that somebody else's CA has certified.
+pub(crate) const ENDORSEMENT_NEEDED: &str = "Nothing was changed: servers would have a chain that clients do not know. \
+     Have it certified:\npgpki rotate --issuing --issuer-cert FILE --issuer-key FILE, or first: pgpki rotate --request-issuing FILE";
+
 /// Input that is wrong in itself.
 macro_rules! bad_input {
     ($($error:ty),*) => {$(
@@ -130,7 +137,7 @@ macro_rules! bad_input {
         }
     )*};
 }
-bad_input!(HostError, RoleError, OrganizationError);
+bad_input!(HostError, RoleError, OrganizationError, PermittedError);
 
 impl From<OwnerError> for Failure {
     fn from(error: OwnerError) -> Self {
@@ -197,6 +204,7 @@ impl From<ShelfError> for Failure {
             ShelfError::InTheWay { .. }
             | ShelfError::Occupied { .. }
             | ShelfError::ReservedTaken { .. }
+            | ShelfError::Lock(LockError::Busy { .. })
             | ShelfError::NoExchange { .. } => Exit::Refused,
             _ => Exit::Failed,
         };
@@ -237,6 +245,9 @@ impl From<IssueError> for Failure {
     fn from(error: IssueError) -> Self {
         match error {
             IssueError::NoHost | IssueError::LongCommonName(_) => Self::new(Exit::BadInput, error),
+            IssueError::NotPermitted(_) => Self::new(Exit::BadInput, error).hint(
+                "Nothing was made: clients would refuse it. docs/existing-ca.md says what name constraints are",
+            ),
             IssueError::CaNotValid { .. } => Self::new(Exit::Refused, error).hint(
                 "If the clock is right, renew the issuing CA: \
                  pgpki rotate --root-passphrase-file FILE",
@@ -253,6 +264,16 @@ impl From<TokenError> for Failure {
             Blame::Missing => Exit::Usage,
             Blame::Input => Exit::BadInput,
             Blame::Token => Exit::Failed,
+        };
+        Self::with(exit, &error, error.hint.clone())
+    }
+}
+
+impl From<SecretError> for Failure {
+    fn from(error: SecretError) -> Self {
+        let exit = match error.is_missing {
+            true => Exit::Usage,
+            false => Exit::BadInput,
         };
         Self::with(exit, &error, error.hint.clone())
     }
@@ -278,6 +299,7 @@ impl From<CaStoreError> for Failure {
                 message: error.to_string(),
                 ..source.clone().into()
             },
+            CaStoreError::Passphrase { source, .. } => source.into(),
             CaStoreError::NotKept { .. } => Self::new(Exit::BadInput, error).hint(LOST_KEY),
             _ => {
                 let hint = match is_issuing(&error) {
@@ -321,6 +343,22 @@ impl From<AuthorityError> for Failure {
             AuthorityError::Token(error) => error.into(),
             AuthorityError::KeyInUse { .. } => Self::new(Exit::Refused, error)
                 .hint("Name another key; one that is not there yet is made: object=NAME"),
+            AuthorityError::Waiting { ref home, ref waiting } => {
+                let hint = format!(
+                    "Take the answer: pgpki init --install-issuing FILE --home {}\n\
+                     or begin anew, after: rm -r {}",
+                    home.display(),
+                    waiting.display()
+                );
+                Self::new(Exit::Refused, error).hint(hint)
+            }
+            AuthorityError::EndorsementNeeded { .. } => {
+                Self::new(Exit::Refused, error).hint(ENDORSEMENT_NEEDED)
+            }
+            AuthorityError::AnotherRoot { .. } => Self::new(Exit::Refused, error).hint(
+                "Nothing was changed. An authority keeps the root that it was made with, or none: under another one,\n\
+                 begin a new authority with pgpki init, in another --home",
+            ),
             AuthorityError::NotAHome { .. } => Self::new(Exit::BadInput, error)
                 .hint("pgpki init makes one; --home names another place"),
             AuthorityError::CaNotKept {
@@ -366,6 +404,7 @@ impl From<DeliverError> for Failure {
             DeliverError::Stage(error) => error.into(),
             DeliverError::Read(error) => error.into(),
             DeliverError::PathNotText { .. } => Self::new(Exit::BadInput, error),
+            DeliverError::ServerPassphrase { source, .. } => source.into(),
             DeliverError::PutBack { .. } => Self::with(Exit::PutBack, &error, error.hint()),
             DeliverError::NotSettled { .. } => Self::with(Exit::Findings, &error, error.hint()),
             _ => Self::with(Exit::Refused, &error, error.hint()),

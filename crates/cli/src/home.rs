@@ -2,13 +2,16 @@
 
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use pgpki_authority::Authority;
+use pgpki_authority::{Authority, Secrets};
+use pgpki_core::profile::Profile;
 use pgpki_fs::{Holder, Owner};
 
-use crate::args::{Home, Token};
+use crate::args::{Home, IssuingPassphrase, RootPassphrase, Token};
 use crate::exit::{Exit, Failure};
+use crate::passphrase::LocalSecrets;
 use crate::tokens::LocalTokens;
 
 /// Where root keeps it: state of a program, as the Filesystem Hierarchy Standard has it.
@@ -16,7 +19,7 @@ const ROOTS_HOME: &str = "/var/lib/pgpki";
 
 /// How long a command waits for another. A rotation of thousands of folders takes seconds; after
 /// ten minutes something is stuck, and cron should say so rather than pile up.
-const PATIENCE: Duration = Duration::from_secs(600);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
 
 impl Home {
     /// The path of the authority's directory, absolute and without symbolic links.
@@ -35,18 +38,38 @@ impl Home {
 
     /// Opens the authority alone, after any other run that changes something.
     pub(crate) fn open_alone(&self) -> Result<Authority, Failure> {
-        self.open_to_sign(&Token::default())
+        self.open_with(&Token::default(), LocalSecrets::unnamed())
     }
 
-    /// The same, for a command that says how tokens are reached.
-    pub(crate) fn open_to_sign(&self, token: &Token) -> Result<Authority, Failure> {
+    /// The same, for a command that signs, and says how the key is reached.
+    pub(crate) fn open_to_sign(
+        &self,
+        token: &Token,
+        passphrase: &IssuingPassphrase,
+    ) -> Result<Authority, Failure> {
+        let secrets = LocalSecrets::new(&RootPassphrase::default(), passphrase);
+        // People may take their time, and others should not have to wait for them.
+        if secrets.would_ask() && matches!(self.open()?.issuing_is_encrypted(), Ok(true)) {
+            secrets.passphrase(Profile::Issuing)?;
+        }
+        self.open_with(token, secrets)
+    }
+
+    /// The same with passphrases from wherever they are.
+    pub(crate) fn open_with(
+        &self,
+        token: &Token,
+        secrets: Arc<LocalSecrets>,
+    ) -> Result<Authority, Failure> {
         let mut authority = Authority::open_alone(&self.path()?, PATIENCE, announce)?;
         authority.use_hardware(LocalTokens::hardware(token, None, None)?);
+        let secrets: Arc<dyn Secrets> = secrets;
+        authority.use_secrets(&secrets);
         Ok(authority)
     }
 }
 
-fn announce(holder: Option<Holder>) {
+pub(crate) fn announce(holder: Option<Holder>) {
     let who = holder.map_or("another pgpki".to_owned(), |holder| holder.to_string());
     // Nothing can be done about a closed standard error.
     let _ = writeln!(std::io::stderr(), "pgpki: waiting for {who}");

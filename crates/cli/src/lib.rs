@@ -7,6 +7,7 @@ mod commands;
 mod connect;
 mod exit;
 mod home;
+mod issuer;
 mod json;
 mod list;
 mod passphrase;
@@ -62,6 +63,7 @@ fn run(command: Command, clock: Clock) -> Result<Exit, Failure> {
         Command::Request(args) => commands::request::run(&args),
         Command::Export(args) => commands::export::run(&args),
         Command::Revoke(args) => commands::revoke::run(&args, clock),
+        Command::Key(args) => commands::key::run(&args),
         Command::Rotate(args) => commands::rotate::run(&args, clock),
         Command::Backup(args) => commands::backup::run(&args, clock),
         Command::Restore(args) => commands::restore::run(&args, clock),

@@ -1,7 +1,9 @@
-//! Where passphrases come from: a file, or a person at a terminal. Never an argument, which every
-//! user of the machine can see.
+//! Where passphrases come from: a file, a command, a person at a terminal. Never an argument, which every
+//! user of the machine can see, nor a variable, which every child inherits.
 
+mod command;
 mod silence;
+mod sources;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,8 +12,11 @@ use std::path::Path;
 use pgpki_core::document::printable;
 use zeroize::Zeroizing;
 
+use self::command::from_command;
 use self::silence::Silence;
-use crate::args::{Formats, NewPassphrase, OutputPassphrase};
+pub(crate) use self::sources::LocalSecrets;
+use self::sources::unattended;
+use crate::args::{Formats, NewIssuingPassphrase, NewPassphrase, OutputPassphrase};
 use crate::exit::{Exit, Failure};
 
 /// More than any passphrase has, in bytes.
@@ -25,8 +30,9 @@ pub(crate) fn for_new_root(args: &NewPassphrase) -> Result<Option<Passphrase>, F
     if args.no_root_passphrase {
         return Ok(None);
     }
-    if let Some(file) = &args.root_passphrase_file {
-        return from_file(file).map(Some);
+    let (file, command) = (&args.root_passphrase_file, &args.root_passphrase_command);
+    if let Some(named) = unattended("root", file.as_deref(), command.as_deref()) {
+        return named.map(Some);
     }
     if !io::stdin().is_terminal() {
         return Err(Failure::new(
@@ -40,6 +46,13 @@ pub(crate) fn for_new_root(args: &NewPassphrase) -> Result<Option<Passphrase>, F
         "--no-root-passphrase leaves the root key unencrypted, if that is meant",
     )
     .map(Some)
+}
+
+/// What the first issuing CA's key is encrypted with; `None` where nobody has said that it should be.
+pub(crate) fn for_new_issuing(args: &NewIssuingPassphrase) -> Result<Option<Passphrase>, Failure> {
+    let file = args.issuing_passphrase_file.as_deref().map(from_file);
+    let command = args.issuing_passphrase_command.as_deref().map(from_command);
+    file.or(command).transpose()
 }
 
 /// What a backup is to be encrypted with.
@@ -73,18 +86,6 @@ pub(crate) fn of_backup(file: Option<&Path>) -> Result<Passphrase, Failure> {
         .hint("Give --passphrase-file FILE"));
     }
     ask("Passphrase of the backup: ")
-}
-
-/// The passphrase of the root key that there is.
-pub(crate) fn of_root() -> Result<Passphrase, Failure> {
-    if !io::stdin().is_terminal() {
-        return Err(Failure::new(
-            Exit::Usage,
-            "this needs the root key's passphrase, and there is no terminal to ask for it",
-        )
-        .hint("Give --root-passphrase-file FILE"));
-    }
-    ask("Passphrase of the root key: ")
 }
 
 /// A passphrase for something that is being made.
@@ -229,13 +230,17 @@ pub(crate) fn ask(prompt: &str) -> Result<Passphrase, Failure> {
 pub(crate) fn from_file(path: &Path) -> Result<Passphrase, Failure> {
     let bytes = Zeroizing::new(pgpki_fs::read_bounded(path, MAX_BYTES)?);
     warn_if_open(path);
+    first_line(&bytes).ok_or_else(|| {
+        let message = format!("the first line of {} is empty", path.display());
+        Failure::new(Exit::BadInput, message).hint("It must hold the passphrase")
+    })
+}
+
+/// The first line, unless it is empty.
+fn first_line(bytes: &[u8]) -> Option<Passphrase> {
     let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or(&[]);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    if line.is_empty() {
-        let message = format!("the first line of {} is empty", path.display());
-        return Err(Failure::new(Exit::BadInput, message).hint("It must hold the passphrase"));
-    }
-    Ok(Zeroizing::new(line.to_vec()))
+    (!line.is_empty()).then(|| Zeroizing::new(line.to_vec()))
 }
 
 fn warn_if_open(path: &Path) {

@@ -94,9 +94,11 @@ impl LocalServers {
         })
     }
 
+    /// With `is_last` every one of them is asked, whatever became of those before it.
     fn each(
         &mut self,
         installation: &Installation,
+        is_last: bool,
         ask_cluster: impl Fn(&Cluster, &Postmaster, &[Vec<u8>]) -> Result<Proof, reload::NotProven>,
         ask_beside: impl Fn(&Reload, &[Vec<u8>]) -> Result<Option<String>, String>,
     ) -> Result<TakenUp, String> {
@@ -105,52 +107,36 @@ impl LocalServers {
         }
         let chain = installed_chain(installation)?;
         let mut taken_up = TakenUp::default();
+        let mut failures = Vec::new();
+        for cluster in self.users_of(installation.path()) {
+            let asked = self.one(installation, &cluster, &mut taken_up, |postmaster| {
+                ask_cluster(&cluster, postmaster, &chain)
+            });
+            let failed = asked.map_err(|error| format!("{}: {error}", cluster.name()));
+            failures.extend(failed.err());
+            if !is_last && !failures.is_empty() {
+                return Err(failures.concat());
+            }
+        }
         let TakenUp {
             proven,
             unsure,
             unasked,
-            kept,
+            ..
         } = &mut taken_up;
-        for cluster in self.users_of(installation.path()) {
-            let name = cluster.name();
-            let Some(postmaster) = cluster
-                .postmaster()
-                .map_err(|error| format!("{name}: {error}"))?
-            else {
-                check_files(installation, self.now)?;
-                unasked.push(format!("{name} is not running"));
-                continue;
-            };
-            match ask_cluster(&cluster, &postmaster, &chain) {
-                Ok(proof) => {
-                    if !proof.kept.is_empty() {
-                        let logged = proof.kept.join("; ");
-                        kept.push(format!(
-                            "{name} has not loaded everything; it logged: {logged}"
-                        ));
-                    }
-                    let server = format!("{name} at {}", proof.endpoint);
-                    let path = installation.path();
-                    let is_whole = proof.is_whole
-                        || published_at(path)
-                            .is_some_and(|changed| reload::started_since(&postmaster, changed));
-                    match sessions::unsure(&cluster, is_whole, path) {
-                        None => proven.push(server),
-                        Some(why) => unsure.push((server, why)),
-                    }
-                }
-                Err(error) if error.is_silence() => unasked.push(format!("{name}: {error}")),
-                Err(error) => return Err(format!("{name}: {error}")),
-            }
-        }
         for entry in self.beside(installation.path()) {
-            match ask_beside(entry, &chain)? {
-                Some(proof) => unsure.push((
+            match ask_beside(entry, &chain) {
+                Ok(Some(proof)) => unsure.push((
                     proof,
                     "it was told, which does not say whether it checks CRLs".to_owned(),
                 )),
-                None => unasked.push(format!("{} was told", beside::name(&entry.tell))),
+                Ok(None) => unasked.push(format!("{} was told", beside::name(&entry.tell))),
+                Err(error) if is_last => failures.push(error),
+                Err(error) => return Err(error),
             }
+        }
+        if !failures.is_empty() {
+            return Err(failures.join("; "));
         }
         if proven.is_empty() && unsure.is_empty() && unasked.is_empty() {
             let path = installation.path().display();
@@ -158,12 +144,51 @@ impl LocalServers {
         }
         Ok(taken_up)
     }
-}
 
-impl Servers for LocalServers {
-    fn take_up(&mut self, installation: &Installation) -> Result<TakenUp, String> {
+    /// What one cluster that uses the installation makes of it goes into `taken_up`.
+    fn one(
+        &self,
+        installation: &Installation,
+        cluster: &Cluster,
+        taken_up: &mut TakenUp,
+        ask: impl FnOnce(&Postmaster) -> Result<Proof, reload::NotProven>,
+    ) -> Result<(), String> {
+        let name = cluster.name();
+        let running = cluster.postmaster().map_err(|error| error.to_string())?;
+        let Some(postmaster) = running else {
+            check_files(installation, self.now)?;
+            taken_up.unasked.push(format!("{name} is not running"));
+            return Ok(());
+        };
+        let proof = match ask(&postmaster) {
+            Ok(proof) => proof,
+            Err(error) if error.is_silence() => {
+                taken_up.unasked.push(format!("{name}: {error}"));
+                return Ok(());
+            }
+            Err(error) => return Err(error.to_string()),
+        };
+        if !proof.kept.is_empty() {
+            let logged = proof.kept.join("; ");
+            let kept = format!("{name} has not loaded everything; it logged: {logged}");
+            taken_up.kept.push(kept);
+        }
+        let server = format!("{name} at {}", proof.endpoint);
+        let path = installation.path();
+        let is_since = |changed| reload::started_since(&postmaster, changed);
+        let is_whole = proof.is_whole || published_at(path).is_some_and(is_since);
+        match sessions::unsure(cluster, is_whole, path) {
+            None => taken_up.proven.push(server),
+            Some(why) => taken_up.unsure.push((server, why)),
+        }
+        Ok(())
+    }
+
+    /// Every server is told and asked.
+    fn tell(&mut self, installation: &Installation, is_last: bool) -> Result<TakenUp, String> {
         self.each(
             installation,
+            is_last,
             |cluster, postmaster, chain| {
                 reload::reload_and_prove(postmaster, cluster.major, chain, reload::PATIENCE)
             },
@@ -173,11 +198,22 @@ impl Servers for LocalServers {
             },
         )
     }
+}
+
+impl Servers for LocalServers {
+    fn take_up(&mut self, installation: &Installation) -> Result<TakenUp, String> {
+        self.tell(installation, false)
+    }
+
+    fn take_up_each(&mut self, installation: &Installation) -> Result<TakenUp, String> {
+        self.tell(installation, true)
+    }
 
     fn look(&mut self, installation: &Installation) -> Result<TakenUp, String> {
         let changed = published_at(installation.path());
         self.each(
             installation,
+            false,
             |_, postmaster, chain| {
                 let endpoint = reload::endpoint(postmaster)?;
                 // A chain that is served does not tell whether the CRLs beside it were loaded.

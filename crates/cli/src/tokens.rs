@@ -42,15 +42,43 @@ impl LocalTokens {
         root: Option<&str>,
         issuing: Option<&str>,
     ) -> Result<Hardware, Failure> {
-        for (flag, text) in [("--root-key", root), ("--issuing-key", issuing)] {
-            if let Some(text) = text {
-                check(flag, text)?;
-            }
-        }
+        Self::hardware_if(args, root, issuing, |_, _| Ok(()))
+    }
+
+    /// The same, and each URI means one token, which is open now, and one key in it or none yet: what is wrong with one
+    /// of them is known before a key is made for the other.
+    ///
+    /// # Errors
+    /// One of the two cannot be used.
+    pub(crate) fn hardware_at_hand(
+        args: &args::Token,
+        root: Option<&str>,
+        issuing: Option<&str>,
+    ) -> Result<Hardware, Failure> {
+        Self::hardware_if(args, root, issuing, |tokens, uri| {
+            let token = tokens.token(uri)?;
+            token.find_key(uri)?;
+            Ok(())
+        })
+    }
+
+    fn hardware_if(
+        args: &args::Token,
+        root: Option<&str>,
+        issuing: Option<&str>,
+        check: impl Fn(&Self, &Uri) -> Result<(), TokenError>,
+    ) -> Result<Hardware, Failure> {
         let tokens = Self {
             args: args.clone(),
             reached: Mutex::default(),
         };
+        let named = [("--root-key", root), ("--issuing-key", issuing)];
+        let named = named
+            .into_iter()
+            .filter_map(|(flag, text)| text.map(|text| uri_of(flag, text)));
+        for uri in named.collect::<Result<Vec<_>, _>>()? {
+            check(&tokens, &uri)?;
+        }
         Ok(Hardware {
             tokens: Arc::new(tokens),
             root: root.map(str::to_owned),
@@ -178,9 +206,9 @@ impl Tokens for LocalTokens {
     }
 }
 
-fn check(flag: &str, text: &str) -> Result<(), Failure> {
+fn uri_of(flag: &str, text: &str) -> Result<Uri, Failure> {
     let parsed = text.parse::<Uri>();
-    parsed.map(drop).map_err(|error| {
+    parsed.map_err(|error| {
         Failure::new(Exit::BadInput, format!("{flag}: {error}"))
             .hint("A key in a token is named like this: 'pkcs11:token=vault;object=root'")
     })

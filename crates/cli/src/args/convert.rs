@@ -16,16 +16,17 @@ as PEM or DER; a file is told by what is in it, not by its name. What comes out:
   pkcs8   the key alone, as PEM
 
 A key that comes out is not encrypted, except in PKCS#12, unless --encrypt or a new passphrase says so. A file with a \
-key has mode 0600.
+key has mode 0600, any other 0644.
 
 Examples:
   pgpki convert server.p12 --to pem --out server.pem
   pgpki convert alice.key alice.crt chain.crt --to pkcs12 --generate-passphrase --out alice.p12
   pgpki convert old.key --to pkcs8 --new-passphrase-file passphrase --out server.key
   pgpki convert postgresql.key --to der --out postgresql.pk8
-  pgpki convert crl.der --to pem > root.crl")]
+  pgpki convert crl.der --to pem > root.crl
+  curl -s https://pki.example.com/ca.der | pgpki convert - --to pem --out ca.crt")]
 pub struct Convert {
-    /// What to convert; several files make one
+    /// What to convert; several files make one; - is standard input
     #[arg(value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
     pub files: Vec<PathBuf>,
     /// What to make of it

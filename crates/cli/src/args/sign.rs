@@ -6,7 +6,7 @@ use clap::{ArgGroup, Args, ValueHint};
 use pgpki_core::key::KeyAlgorithm;
 use pgpki_core::validity::Days;
 
-use super::{Home, Token, any_algorithm, days};
+use super::{Home, IssuingPassphrase, Token, any_algorithm, days};
 
 /// `pgpki sign`.
 #[derive(Debug, Args)]
@@ -39,6 +39,9 @@ pub struct Sign {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub token: Token,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub issuing_passphrase: IssuingPassphrase,
     /// Where to put the certificates: each gets DIR/ROLE, or DIR/HOST
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub out: PathBuf,

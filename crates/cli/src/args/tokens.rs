@@ -25,7 +25,7 @@ pub struct FirstKeys {
         long,
         value_name = "URI",
         help_heading = "Hardware",
-        conflicts_with = "root_passphrase_file"
+        conflicts_with_all = ["root_passphrase_file", "root_passphrase_command"]
     )]
     pub root_key: Option<String>,
     /// The same for the issuing CA's key

@@ -1,7 +1,7 @@
 //! `pgpki configure`: make a cluster use an installation, and prove that it does.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use pgpki_core::document::printable;
 use pgpki_fs::{Installation, Owner, Text};
@@ -26,7 +26,10 @@ pub(crate) fn run(args: &Configure) -> Result<Exit, Failure> {
     let path = pgpki_fs::canonical(&args.install)?;
     let changes = match args.remove {
         true => configure::plan_removal(&cluster)?,
-        false => plan(&cluster, &path, &args.rules)?,
+        false => {
+            let passphrase_file = passphrase_file(args, &path)?;
+            plan(&cluster, &path, passphrase_file.as_deref(), &args.rules)?
+        }
     };
     if changes.is_empty() {
         writeln!(out, "{} is configured like that already.", cluster.name())?;
@@ -58,14 +61,29 @@ fn remember(args: &Configure, cluster: &Cluster) {
     }
 }
 
-/// What is to change so that `cluster` uses the installation.
+/// The file with the passphrase of the server's key: as it was named, or as the authority has it. Whoever configures a
+/// cluster need not have the authority.
+fn passphrase_file(args: &Configure, installation: &Path) -> Result<Option<PathBuf>, Failure> {
+    if let Some(file) = &args.server_key_passphrase {
+        return Ok(Some(pgpki_fs::canonical(file)?));
+    }
+    let known = args.home.open().ok().and_then(|authority| {
+        let known = authority.ledger().place(installation);
+        known.ok().flatten()
+    });
+    Ok(known.and_then(|known| known.place.passphrase_file))
+}
+
+/// What is to change so that `cluster` uses the installation, whose key may be encrypted.
 pub(super) fn plan(
     cluster: &Cluster,
     installation: &Path,
+    passphrase_file: Option<&Path>,
     rules: &Rules,
 ) -> Result<Vec<Change>, Failure> {
     let wishes = Wishes {
         installation: installation.to_owned(),
+        passphrase_file: passphrase_file.map(Path::to_owned),
         require_tls: rules.require_tls,
         client_certs: client_certs(&rules.client_certs)?,
         authentication: match rules.with_password {

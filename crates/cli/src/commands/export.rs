@@ -49,6 +49,7 @@ pub(crate) fn run(args: &Export) -> Result<Exit, Failure> {
         false => None,
     };
     let material = Material {
+        key_passphrase: None,
         name: &found.name,
         stem: found.stem,
         key: &found.key,
@@ -57,6 +58,7 @@ pub(crate) fn run(args: &Export) -> Result<Exit, Failure> {
         passphrase: sealed.as_ref().and_then(passphrase::New::as_text),
     };
     let out = pgpki_fs::canonical(&args.out)?;
+    check_place(args, &out)?;
     let forms = format::all(&formats, &material).map_err(|error| refused(&folder, &error))?;
     let certificate = format!("{}.crt", found.stem);
     let file = |(name, mode, bytes)| NewFile { name, mode, bytes };
@@ -105,6 +107,23 @@ fn folder(args: &Export) -> Result<(PathBuf, Option<Serial>), Failure> {
                 .hint("Its key is nowhere but in the folder that it was handed over in: name that"))
         }
     }
+}
+
+/// That no rotation is going to renew what is put there as what it was before. Export needs no authority: where there is
+/// none that can be opened, there is nothing to be known.
+fn check_place(args: &Export, out: &Path) -> Result<(), Failure> {
+    let Ok(authority) = args.home.open() else {
+        return Ok(());
+    };
+    let Some(known) = authority.ledger().place(out)? else {
+        return Ok(());
+    };
+    let (path, holder) = (shown(out), printable(&known.place.holder.to_string()));
+    let message = format!("{path} is where the authority keeps what it has issued for {holder}");
+    Err(Failure::new(Exit::Refused, message).hint(
+        "Nothing was written: the next rotation would put its own in its place. Name another directory with --out;\n\
+         pgpki issue-client and issue-server make that one again, with other formats as well",
+    ))
 }
 
 /// That it is the certificate which was asked for.

@@ -3,9 +3,9 @@
 mod parcels;
 mod sealed;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use pgpki_authority::format::Format;
 use pgpki_authority::ledger::{Place, PlaceKind};
@@ -18,13 +18,16 @@ use time::OffsetDateTime;
 
 use self::parcels::Sent;
 use self::sealed::Sealed;
-use super::server;
+use super::{engine_path, server};
 use crate::Clock;
 use crate::args::IssueClient;
 use crate::exit::{Exit, Failure};
 use crate::list;
 use crate::progress::Progress;
 use crate::show::{self, FAINT, STRONG};
+
+/// The formats that folders had before, by their paths.
+type Former = HashMap<PathBuf, Vec<Format>>;
 
 /// With more roles than this the report counts them, instead of filling the screen.
 const LISTED: usize = 50;
@@ -33,7 +36,9 @@ pub(crate) fn run(args: &IssueClient, clock: Clock) -> Result<Exit, Failure> {
     let roles = roles(args)?;
     let formats = args.formats.chosen();
     let sealed = Sealed::new(&args.formats, &roles)?;
-    let mut authority = args.home.open_to_sign(&args.token)?;
+    let mut authority = args
+        .home
+        .open_to_sign(&args.token, &args.issuing_passphrase)?;
     let now = clock();
     let out = pgpki_fs::canonical(&args.out)?;
     let algorithm = args.key_algorithm.unwrap_or(authority.settings().algorithm);
@@ -50,11 +55,13 @@ pub(crate) fn run(args: &IssueClient, clock: Clock) -> Result<Exit, Failure> {
             days: args.days,
             formats: kept.unwrap_or_else(|| formats.clone()),
             owner: Owner::caller(),
+            passphrase_file: None,
             path,
         })
     };
     let places = roles.iter().map(place).collect::<Result<Vec<_>, _>>()?;
     let others = still_valid(&authority, &roles, now)?;
+    let former = former(&authority, &places)?;
     if !args.encrypt_to.is_empty() {
         let recipients = parcels::recipients(&args.encrypt_to)?;
         let sent = parcels::send(&mut authority, &places, &recipients, &sealed, now);
@@ -69,7 +76,9 @@ pub(crate) fn run(args: &IssueClient, clock: Clock) -> Result<Exit, Failure> {
     drop(progress);
     drop(shelf);
     let done = server::undo(done.map_err(Failure::from), created)?;
-    report(&done, &others, &out, &mut anstream::stdout().lock())?;
+    let mut stdout = anstream::stdout().lock();
+    report(&done, &others, &former, &out, &mut stdout)?;
+    drop(stdout);
     failures(done)
 }
 
@@ -86,6 +95,19 @@ fn kept(authority: &Authority, path: &Path) -> Result<Option<Vec<Format>>, Failu
             .hint("Say which it is to have: --format, with a passphrase for pkcs12"));
     }
     Ok(Some(known.place.formats))
+}
+
+/// What the folders that are there have now, where that is other formats than they are going to have.
+fn former(authority: &Authority, places: &[Place]) -> Result<Former, Failure> {
+    let mut former = Former::new();
+    for place in places {
+        let known = authority.ledger().place(&place.path)?;
+        let formats = known.map(|known| known.place.formats).unwrap_or_default();
+        if formats.iter().any(|format| !place.formats.contains(format)) {
+            former.insert(place.path.clone(), formats);
+        }
+    }
+    Ok(former)
 }
 
 /// The roles from the command line and the list, each once, in order.
@@ -138,6 +160,7 @@ fn still_valid(
 fn report(
     done: &HandOver,
     others: &[(Role, OffsetDateTime)],
+    former: &Former,
     out_dir: &Path,
     out: &mut impl Write,
 ) -> io::Result<()> {
@@ -161,6 +184,10 @@ fn report(
         writeln!(out, "  {note}")?;
     }
     already(others, out)?;
+    gone(done, former, out)?;
+    let readable = |place: &&Place| place.formats.contains(&Format::Libpq);
+    let made = done.done.iter().map(|(place, _)| place);
+    engine_path::note(made.filter(readable).map(|place| place.path.as_path()), out)?;
     for left in &done.left {
         writeln!(out, "  left as it is: {}", printable(left))?;
     }
@@ -173,6 +200,38 @@ fn report(
         )?;
     }
     Ok(())
+}
+
+/// The files of formats that a folder had and does not have any more: a program may still look for one.
+fn gone(done: &HandOver, former: &Former, out: &mut impl Write) -> io::Result<()> {
+    let changed = done.done.iter().filter_map(|(place, _)| {
+        let had = former.get(&place.path)?;
+        Some((place, had))
+    });
+    for (place, had) in changed.clone().take(LISTED) {
+        let has = |file: &str| place.formats.iter().any(|it| it.files().contains(&file));
+        let files = had.iter().flat_map(|format| format.files());
+        let mut gone: Vec<&str> = files.copied().filter(|file| !has(file)).collect();
+        gone.sort_unstable();
+        gone.dedup();
+        let mut all: Vec<Format> = had.iter().chain(&place.formats).copied().collect();
+        all.sort_unstable();
+        all.dedup();
+        let all: Vec<&str> = all.iter().map(|format| format.as_str()).collect();
+        let (path, gone, all) = (
+            printable(&place.path.to_string_lossy()),
+            gone.join(", "),
+            all.join(","),
+        );
+        writeln!(
+            out,
+            "  {path} has no {gone} any more: --format {all} would make it again"
+        )?;
+    }
+    match changed.count().checked_sub(LISTED) {
+        Some(more @ 1..) => writeln!(out, "  and {more} more folders have lost formats"),
+        _ => Ok(()),
+    }
 }
 
 fn report_sent(sent: Sent, others: &[(Role, OffsetDateTime)]) -> Result<Exit, Failure> {

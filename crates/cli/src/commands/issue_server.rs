@@ -4,13 +4,13 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use pgpki_authority::format::Format;
-use pgpki_authority::ledger::{Place, PlaceKind};
+use pgpki_authority::ledger::{KnownPlace, Place, PlaceKind};
 use pgpki_authority::{Authority, HandOver, Installed, NoPassphrases, OnFailure};
 use pgpki_core::issue::{Holder, Issued};
 use pgpki_fs::{Installation, Owner, Shelf};
 use time::OffsetDateTime;
 
-use super::server;
+use super::server::{self, KeyPassphrase};
 use crate::Clock;
 use crate::args::IssueServer;
 use crate::exit::{Exit, Failure};
@@ -21,12 +21,21 @@ pub(crate) fn run(args: &IssueServer, clock: Clock) -> Result<Exit, Failure> {
     let hosts = server::hosts(&args.hosts)?;
     let holder = Holder::Server(hosts.clone());
     holder.common_name()?;
-    let mut authority = args.home.open_to_sign(&args.token)?;
+    let mut authority = args
+        .home
+        .open_to_sign(&args.token, &args.issuing_passphrase)?;
     let now = clock();
     let algorithm = args.key_algorithm.unwrap_or(authority.settings().algorithm);
+    let named = args.server_key.file()?;
+    let passphrase_file = |known: Option<KnownPlace>| match args.no_server_key_passphrase {
+        true => None,
+        false => named.or_else(|| known?.place.passphrase_file),
+    };
     let place = |path: &Path, kind, owner| {
+        let path = pgpki_fs::canonical(path)?;
         Ok::<_, Failure>(Place {
-            path: pgpki_fs::canonical(path)?,
+            passphrase_file: passphrase_file(authority.ledger().place(&path)?),
+            path,
             kind,
             holder,
             algorithm,
@@ -78,8 +87,15 @@ fn install(
         true => Ok(()),
         false => server::refuse_if_in_use(&installation),
     };
-    let installed =
-        refused.and_then(|()| Ok(authority.install(place, &installation, servers, now)?));
+    let home = authority.home().to_owned();
+    let installed = refused.and_then(|()| {
+        let key = KeyPassphrase::prepare(place, &home)?;
+        key.undo(
+            authority
+                .install(place, &installation, servers, now)
+                .map_err(Failure::from),
+        )
+    });
     server::undo(installed, created)
 }
 
@@ -89,6 +105,7 @@ fn hand_over(
     now: OffsetDateTime,
 ) -> Result<Issued, Failure> {
     let above = place.path.parent().unwrap_or(Path::new("/"));
+    let key = KeyPassphrase::prepare(place, authority.home())?;
     let (shelf, created) = Shelf::prepare(above)?;
     let folders = std::slice::from_ref(place);
     let done = authority
@@ -103,7 +120,7 @@ fn hand_over(
         .map_err(Failure::from)
         .and_then(only);
     drop(shelf);
-    server::undo(done, created)
+    key.undo(server::undo(done, created))
 }
 
 /// What became of the one folder.
@@ -139,16 +156,36 @@ fn report(
             writeln!(out, "  installed  {path}/current -> g{generation:04}")?;
             let servers: Vec<&str> = installed.live.taken_up.serving().map(|it| &**it).collect();
             match &servers[..] {
-                [] => server::configuration(&place.path, out),
+                [] => {
+                    let passphrase_file = place.passphrase_file.as_deref();
+                    server::configuration(&place.path, passphrase_file, out)
+                }
                 servers => writeln!(out, "  served     {}", servers.join(", ")),
             }
         }
-        None => writeln!(
-            out,
-            "  written    {path}\n\n\
-             Copy that folder to the other machine, give it to the server's user with mode 0700,\n\
-             and point ssl_cert_file, ssl_key_file, ssl_ca_file and ssl_crl_file at server.crt,\n\
-             server.key, root.crt and root.crl in it."
-        ),
+        None => {
+            writeln!(
+                out,
+                "  written    {path}\n\n\
+                 Copy that folder to the other machine, give it to the server's user with mode 0700,\n\
+                 and point ssl_cert_file, ssl_key_file, ssl_ca_file and ssl_crl_file at server.crt,\n\
+                 server.key, root.crt and root.crl in it."
+            )?;
+            elsewhere(place, out)
+        }
     }
+}
+
+/// What opens a key that is encrypted, on the other machine.
+fn elsewhere(place: &Place, out: &mut impl Write) -> io::Result<()> {
+    let Some(file) = &place.passphrase_file else {
+        return Ok(());
+    };
+    writeln!(
+        out,
+        "Its key is encrypted: bring {} there by another way, readable for the server's user alone, and say\n\
+         in postgresql.conf where it is:\n",
+        file.display()
+    )?;
+    server::passphrase_lines(Some(file), out)
 }

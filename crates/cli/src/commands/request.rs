@@ -9,7 +9,7 @@ use pgpki_core::key::PrivateKey;
 use pgpki_core::request::{self, PEM_LABEL};
 use pgpki_fs::{NewFile, Owner, Shelf, ShelfError};
 
-use super::{server, sign};
+use super::{engine_path, server, sign};
 use crate::args::Request;
 use crate::exit::{Exit, Failure};
 use crate::show::{FAINT, STRONG};
@@ -50,12 +50,11 @@ pub(crate) fn run(args: &Request) -> Result<Exit, Failure> {
     let path = shelf.path().join(&folder);
     drop(shelf);
     server::undo(published, created)?;
-    report(
-        &made,
-        &holder,
-        &path.join(request_file),
-        &mut anstream::stdout().lock(),
-    )?;
+    let mut out = anstream::stdout().lock();
+    report(&made, &holder, &path.join(request_file), &mut out)?;
+    if matches!(holder, Holder::Client(_)) {
+        engine_path::note([path.as_path()], &mut out)?;
+    }
     Ok(Exit::Done)
 }
 

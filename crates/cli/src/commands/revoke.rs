@@ -1,11 +1,12 @@
 //! `pgpki revoke`: a certificate stops counting now, on every server that can be reached.
 
-mod report;
+mod outcome;
 mod target;
+mod text;
 
 use pgpki_authority::ledger::Leaf;
 
-use self::report::Outcome;
+use self::outcome::Outcome;
 use crate::Clock;
 use crate::args::Revoke;
 use crate::exit::{Exit, Failure};
@@ -13,7 +14,9 @@ use crate::json;
 use crate::servers::LocalServers;
 
 pub(crate) fn run(args: &Revoke, clock: Clock) -> Result<Exit, Failure> {
-    let mut authority = args.home.open_to_sign(&args.token)?;
+    let mut authority = args
+        .home
+        .open_to_sign(&args.token, &args.issuing_passphrase)?;
     let now = clock();
     let mut leaves: Vec<Leaf> = Vec::new();
     for target in &args.targets {
@@ -32,10 +35,10 @@ pub(crate) fn run(args: &Revoke, clock: Clock) -> Result<Exit, Failure> {
         now,
     )?;
     authority.remember_clusters(servers.users())?;
-    let outcome = Outcome::of(&done);
+    let outcome = Outcome::of(&done, args.reason);
     match args.json {
         true => json::report(&outcome)?,
-        false => report::print(&outcome, &mut anstream::stdout().lock())?,
+        false => text::print(&outcome, &mut anstream::stdout().lock())?,
     }
     Ok(outcome.exit())
 }

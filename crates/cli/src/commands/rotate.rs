@@ -1,12 +1,16 @@
 //! `pgpki rotate`: renew whatever is due; have one CA take over from another.
 
 pub(super) mod outcome;
+mod requested;
 pub(super) mod root_change;
 mod text;
 
-use pgpki_authority::Authority;
+use std::sync::Arc;
+
 use pgpki_authority::rotation::{Report, Request, Step};
+use pgpki_authority::{Authority, Endorsing, Secrets as _};
 use pgpki_core::due::Within;
+use pgpki_core::profile::Profile;
 use pgpki_core::validity::Validity;
 use time::OffsetDateTime;
 
@@ -14,8 +18,9 @@ use self::outcome::Outcome;
 use crate::Clock;
 use crate::args::Rotate;
 use crate::exit::{Exit, Failure};
+use crate::issuer;
 use crate::json;
-use crate::passphrase::{self, Passphrase};
+use crate::passphrase::LocalSecrets;
 use crate::progress::Progress;
 use crate::servers::LocalServers;
 use crate::show;
@@ -28,13 +33,17 @@ pub(crate) fn run(args: &Rotate, clock: Clock) -> Result<Exit, Failure> {
     if args.undo {
         return root_change::undo(args, clock);
     }
-    let step = match args {
+    if let Some(file) = &args.requested.request_issuing {
+        return requested::request(args, file, clock);
+    }
+    let answer = args.requested.install_issuing.as_deref();
+    let mut step = match args {
         Rotate { root: true, .. } => Some(Step::Root),
         Rotate {
             compromised: true, ..
         } => Some(Step::Compromised),
         Rotate { issuing: true, .. } => Some(Step::Issuing),
-        _ => None,
+        _ => answer.map(|_| Step::Issuing),
     };
     if args.keys.issuing_key.is_some() && step.is_none() {
         let message = "--issuing-key names the key of a new issuing CA";
@@ -44,38 +53,56 @@ pub(crate) fn run(args: &Rotate, clock: Clock) -> Result<Exit, Failure> {
         args.keys.root_key.as_deref(),
         args.keys.issuing_key.as_deref(),
     );
-    let hardware = LocalTokens::hardware(&args.token, root, issuing)?;
+    // Whether it can be read comes before anything that asks a person.
+    let mut hardware = LocalTokens::hardware(&args.token, root, issuing)?;
     if step == Some(Step::Root) {
         args.home.open()?.may_begin_root(clock())?;
     }
-    let passphrase = root_passphrase(args, step.is_some() && !args.dry_run)?;
-    let request = Request {
+    if !args.dry_run {
+        hardware = LocalTokens::hardware_at_hand(&args.token, root, issuing)?;
+    }
+    let endorsing = match answer {
+        None => issuer::named(&args.issuer, &args.token, clock())?,
+        Some(_) => None,
+    };
+    let secrets = secrets(args, step.is_some() && !args.dry_run)?;
+    let mut request = Request {
         within: args.within.map_or(Within::Third, Within::Duration),
         force: args.force,
         succession: step,
         keep_sessions: args.keep_sessions,
-        root_passphrase: passphrase.as_ref().map(|bytes| bytes.as_slice()),
+        try_root: args.root_passphrase.root_passphrase_file.is_some(),
     };
     if args.dry_run {
-        let authority = args.home.open()?;
-        let now = clock();
-        check_root(&authority, step, now)?;
-        let plan = authority.plan(&request, now)?;
-        let outcome = Outcome::of_plan(&plan, &authority, now);
-        return tell(args, &outcome, &authority, &request, now);
+        return dry_run(args, &request, endorsing, clock);
     }
-    let mut authority = args.home.open_alone()?;
+    let mut authority = args.home.open_with(&args.token, secrets)?;
     authority.use_hardware(hardware);
     let now = clock();
     check_root(&authority, step, now)?;
+    if let Some(file) = answer
+        && !requested::take(args, file, &mut authority, now)?
+    {
+        // A run before this one was killed when all but the places was done.
+        (step, request.succession) = (None, None);
+    }
+    match endorsing {
+        Some(endorsing) => authority.use_endorsing(endorsing, now)?,
+        None if step.is_some() && answer.is_none() => authority.check_unendorsed(now)?,
+        None => {}
+    }
     if step.is_some() {
         // Whoever asked for a step is there to try again; cron's rotation renews the leaves all the same.
-        authority.try_root(request.root_passphrase)?;
+        authority.try_root()?;
+        authority.try_next_issuing()?;
     }
     let progress = Progress::new(None);
     let mut servers = LocalServers::new(!args.no_reload, &authority, now)?;
     let report = authority.rotate(&request, &mut servers, now, &|made| progress.add(made))?;
     drop(progress);
+    if answer.is_some() && report.problem.is_none() {
+        requested::forget(&authority)?;
+    }
     remember(&mut authority, &report, &servers)?;
     let outcome = Outcome::of(&report, &authority, now);
     let exit = tell(args, &outcome, &authority, &request, now)?;
@@ -85,6 +112,24 @@ pub(crate) fn run(args: &Rotate, clock: Clock) -> Result<Exit, Failure> {
         ..Failure::from(error).hint("All of it was done, and the next pgpki rotate tells it again")
     })?;
     Ok(exit)
+}
+
+/// Tells what would be done.
+fn dry_run(
+    args: &Rotate,
+    request: &Request,
+    endorsing: Option<Endorsing>,
+    clock: Clock,
+) -> Result<Exit, Failure> {
+    let mut authority = args.home.open()?;
+    let now = clock();
+    check_root(&authority, request.succession, now)?;
+    if let Some(endorsing) = endorsing {
+        authority.use_endorsing(endorsing, now)?;
+    }
+    let plan = authority.plan(request, now)?;
+    let outcome = Outcome::of_plan(&plan, &authority, now);
+    tell(args, &outcome, &authority, request, now)
 }
 
 /// Under a root that does not count nothing can be renewed, and a new one, which nobody trusts yet, is for a person to
@@ -120,15 +165,15 @@ fn check_root(
     }
 }
 
-/// What opens the root key: from a file, or from a person who has asked for what needs it.
-fn root_passphrase(args: &Rotate, is_needed: bool) -> Result<Option<Passphrase>, Failure> {
-    match &args.root_passphrase_file {
-        Some(file) => passphrase::from_file(file).map(Some),
-        None if is_needed && args.home.open()?.root_is_encrypted()? => {
-            passphrase::of_root().map(Some)
-        }
-        None => Ok(None),
+/// What opens the keys. A person is asked for the root's if he wants what needs it, and before anybody has to wait for him.
+fn secrets(args: &Rotate, is_needed: bool) -> Result<Arc<LocalSecrets>, Failure> {
+    let root = &args.root_passphrase;
+    let secrets = LocalSecrets::for_rotation(root, &args.issuing_passphrase, is_needed);
+    // A file is tried also where it is not needed: years may pass before it is.
+    if root.root_passphrase_file.is_some() || is_needed && args.home.open()?.root_is_encrypted()? {
+        secrets.passphrase(Profile::Root)?;
     }
+    Ok(secrets)
 }
 
 fn remember(
@@ -147,7 +192,7 @@ fn tell(
     args: &Rotate,
     outcome: &Outcome,
     authority: &Authority,
-    request: &Request<'_>,
+    request: &Request,
     now: OffsetDateTime,
 ) -> Result<Exit, Failure> {
     match args.json {

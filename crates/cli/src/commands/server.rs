@@ -1,6 +1,8 @@
 //! What `init` and `issue-server` have in common: a server's names, who owns its files, and what
 //! PostgreSQL is to be told of them.
 
+mod key_passphrase;
+
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -8,7 +10,10 @@ use pgpki_authority::ledger::KnownPlace;
 use pgpki_core::issue::{Holder, Issued};
 use pgpki_core::name::Host;
 use pgpki_fs::{Created, Installation, Owner};
+use pgpki_postgres::conf::quote::setting_line;
+use pgpki_postgres::configure::about_passphrase;
 
+pub(crate) use self::key_passphrase::KeyPassphrase;
 use crate::exit::{Exit, Failure};
 use crate::show::{self, FAINT};
 
@@ -99,14 +104,19 @@ pub(crate) fn undo<T>(result: Result<T, Failure>, created: Created) -> Result<T,
 pub(crate) fn cut_note(issued: &Issued) -> Option<String> {
     issued.cut_to_issuer.then(|| {
         format!(
-            "cut to {}, when the CA that signed it ends",
+            "cut to {}, when a CA above it ends",
             show::date(issued.validity.not_after)
         )
     })
 }
 
-/// The lines for `postgresql.conf` and `pg_hba.conf`, to be copied as they are.
-pub(crate) fn configuration(installation: &Path, out: &mut impl Write) -> io::Result<()> {
+/// The lines for `postgresql.conf` and `pg_hba.conf`, to be copied as they are. `passphrase_file` has the passphrase of the
+/// server's key, if that is encrypted.
+pub(crate) fn configuration(
+    installation: &Path,
+    passphrase_file: Option<&Path>,
+    out: &mut impl Write,
+) -> io::Result<()> {
     writeln!(
         out,
         "\nPut these lines into PostgreSQL's configuration, then reload it.\n"
@@ -120,6 +130,7 @@ pub(crate) fn configuration(installation: &Path, out: &mut impl Write) -> io::Re
     writeln!(out, "ssl_ca_file = {}", file("root.crt"))?;
     writeln!(out, "ssl_crl_file = {}", file("root.crl"))?;
     writeln!(out, "ssl_min_protocol_version = 'TLSv1.2'")?;
+    passphrase_lines(passphrase_file, out)?;
     writeln!(out)?;
     writeln!(
         out,
@@ -139,6 +150,16 @@ pub(crate) fn configuration(installation: &Path, out: &mut impl Write) -> io::Re
         "{FAINT}# for a password beside the certificate: scram-sha-256 clientcert=verify-full \
          instead of cert{FAINT:#}"
     )
+}
+
+/// The lines for `postgresql.conf` with which a server opens its key.
+pub(crate) fn passphrase_lines(file: Option<&Path>, out: &mut impl Write) -> io::Result<()> {
+    for (name, value) in file.into_iter().flat_map(about_passphrase) {
+        // A path has no zero byte, which is all that could not be written.
+        let line = setting_line(name, &value).unwrap_or_default();
+        writeln!(out, "{}", String::from_utf8_lossy(&line))?;
+    }
+    Ok(())
 }
 
 /// A string in `postgresql.conf`, where a backslash escapes and a quote is doubled.

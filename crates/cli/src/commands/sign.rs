@@ -35,7 +35,9 @@ pub(crate) fn run(args: &Sign, clock: Clock) -> Result<Exit, Failure> {
             confirm::ask(wanted.len(), &mut terminal)?;
         }
     }
-    let mut authority = args.home.open_to_sign(&args.token)?;
+    let mut authority = args
+        .home
+        .open_to_sign(&args.token, &args.issuing_passphrase)?;
     let others = still_valid(&authority, &wanted, clock())?;
     let (shelf, created) = Shelf::prepare(&out)?;
     let signed = check_all(&authority, &wanted, &shelf).and_then(|()| {

@@ -135,6 +135,9 @@ impl Target {
             Self::File { path, replace, .. } => {
                 let failed = |error| hinted(error, *replace);
                 let mut output = Output::create(path, *replace).map_err(failed)?;
+                if !pieces.has_key() {
+                    output = output.for_everybody();
+                }
                 write_all(made, &mut output).map_err(|source| IoError {
                     operation: "write",
                     path: path.clone(),

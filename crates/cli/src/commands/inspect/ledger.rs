@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde::ser::{SerializeSeq as _, Serializer as _};
 use time::{Duration, OffsetDateTime};
 
+use super::cas;
 use super::findings::{self, FindingJson};
 use crate::args::Inspect;
 use crate::exit::{Exit, Failure};
@@ -40,6 +41,7 @@ pub(super) fn run(args: &Inspect, now: OffsetDateTime) -> Result<Exit, Failure> 
     let installed = authority.ledger().expired_installations(now)?;
     findings.extend(installed.iter().map(expired_installation));
     findings.extend(issuer_revoked(&authority.ledger().without_another(now)?));
+    findings.extend(cas::endorsement(&authority, now));
     if args.json {
         let mut out = json::stdout();
         report(
@@ -109,6 +111,10 @@ fn screen(
             .map(|(number, what)| format!("{number} {what}"))
             .collect();
         writeln!(out, "{:<8} {}", count.profile, parts.join(", "))?;
+    }
+    writeln!(out)?;
+    for ca in cas::all(authority, now) {
+        ca.line(out)?;
     }
     let listed = urgent.len() as u64;
     let all: u64 = counts.iter().map(|count| count.valid + count.due).sum();
@@ -285,10 +291,13 @@ fn what_to_do(profile: Profile) -> &'static str {
         }
         Profile::Cross => "It ends with the old root, and is not needed after that.",
         Profile::Issuing => "pgpki rotate --root-passphrase-file FILE renews the issuing CA.",
-        Profile::Server => "pgpki rotate renews it where it is installed.",
+        Profile::Server => {
+            "pgpki rotate renews it where it is installed; where its key is elsewhere, pgpki sign \
+             with its request."
+        }
         Profile::Client => {
-            "pgpki rotate renews it where its folder still is; otherwise pgpki issue-client, and \
-             hand it out again."
+            "pgpki rotate renews it where its folder still is; otherwise pgpki issue-client, or \
+             pgpki sign where its key is elsewhere, and hand it out again."
         }
     }
 }
@@ -363,6 +372,8 @@ fn report(
     json::write(&authority.home().to_string_lossy(), out)?;
     write!(out, ",\"counts\":")?;
     json::write(&counts, out)?;
+    write!(out, ",\"cas\":")?;
+    json::write(&cas::all(authority, now), out)?;
     write!(out, ",\"findings\":")?;
     json::write(&findings, out)?;
     write!(out, ",\"certificates\":")?;

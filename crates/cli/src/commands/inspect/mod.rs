@@ -1,6 +1,7 @@
 //! `pgpki inspect`: the ledger, a file or a folder, or servers.
 
 mod asked;
+mod cas;
 mod certificate;
 mod findings;
 mod ledger;

@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pgpki_authority::ledger::{KnownCa, KnownPlace, Leaf, Place};
+use pgpki_authority::ledger::{CaState, KnownCa, KnownPlace, Leaf, Place};
 use pgpki_authority::rotation::{self, Holds, Plan, Report, Seen, Step, SuccessionProblem};
-use pgpki_authority::{Authority, DeliverError, Installed, Live, SuccessionError, TakenUp};
+use pgpki_authority::{
+    Authority, AuthorityError, DeliverError, Installed, Live, SuccessionError, TakenUp,
+};
 use pgpki_core::issue::Issued;
 use pgpki_core::profile::Profile;
 use serde::Serialize;
@@ -46,7 +48,7 @@ impl LeafLine {
 /// What happened to one place, or would.
 #[derive(Serialize)]
 pub(super) struct Line {
-    /// `renewed`, `refreshed`, `taken-up`, `would-renew`, `would-refresh`, `waiting`, `moved-away`, `changed`,
+    /// `renewed`, `refreshed`, `taken-up`, `would-renew`, `would-refresh`, `waiting`, `passphrase-needed`, `moved-away`, `changed`,
     /// `sealed`, `put-back`, `failed`.
     pub(super) outcome: &'static str,
     pub(super) path: String,
@@ -78,8 +80,8 @@ pub(super) struct Line {
 pub(super) struct Outcome {
     pub(super) version: u32,
     pub(super) dry_run: bool,
-    /// `not-due`, `renewed`, `would-renew`, `passphrase-needed`, `token-needed`, `failed`; `replaced`, `would-replace` where the one
-    /// before has ended and cannot sign it; `finished`, `undone`.
+    /// `not-due`, `renewed`, `would-renew`, `passphrase-needed`, `token-needed`, `endorsement-needed`, `failed`; `replaced`, `would-replace` where the
+    /// one before has ended and cannot sign it; `finished`, `undone`.
     pub(super) root: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) root_reason: Option<String>,
@@ -96,6 +98,9 @@ pub(super) struct Outcome {
     /// Whose certificates nobody accepts any more, because their CA was revoked.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) lost: Vec<Lost>,
+    /// What a CA of somebody else's has certified, and has to revoke.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) others_must_revoke: Vec<Foreign>,
     /// Sessions that lived on one of those and were ended.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) ended: Vec<SessionLine>,
@@ -108,12 +113,39 @@ pub(super) struct Outcome {
     pub(super) left: Vec<String>,
     /// Why a delivery ended early, or may not survive a power cut; which CRL does not count yet.
     pub(super) stopped: Vec<String>,
-    /// Whether the passphrase that was given does not open the root key.
+    /// Whether a passphrase that was given does not open its key.
     #[serde(skip)]
     pub(super) is_wrong_passphrase: bool,
+    /// How the issuing key's passphrase can be given, where places wait for it.
+    #[serde(skip)]
+    pub(super) hint: Option<String>,
     /// Whether what was asked for stands against what is under way.
     #[serde(skip)]
     pub(super) is_refused: bool,
+}
+
+/// A certificate of an issuing CA of ours that somebody else's CA has signed.
+#[derive(Serialize)]
+pub(super) struct Foreign {
+    pub(super) serial: String,
+    pub(super) issuer: String,
+    pub(super) not_after: String,
+}
+
+impl Foreign {
+    /// Those of the CAs that are being revoked.
+    fn to_be_revoked(authority: &Authority, now: OffsetDateTime) -> Vec<Self> {
+        let cas = authority.hierarchy().cas();
+        let revoking = cas.filter(|ca| ca.state == CaState::Revoking);
+        let endorsements = revoking.filter_map(|ca| ca.endorsement.as_ref());
+        let counting = endorsements.filter(|it| now <= it.validity.not_after);
+        let foreign = counting.map(|it| Self {
+            serial: it.serial(),
+            issuer: it.issuer(),
+            not_after: show::rfc3339(it.validity.not_after),
+        });
+        foreign.collect()
+    }
 }
 
 /// A certificate that only whoever has its key can have renewed.
@@ -172,6 +204,7 @@ impl Outcome {
             .chain(report.refreshed.iter().map(Line::refreshed))
             .chain(report.taken_up.iter().map(Line::taken_up))
             .chain(waiting.map(|known| Line::known("waiting", known)))
+            .chain(locked(report))
             .chain(report.gone.iter().map(Line::gone))
             .chain(report.failed.iter().map(Line::failed));
         let step = report.succession.as_ref().map(|(step, _)| *step);
@@ -190,6 +223,10 @@ impl Outcome {
                 .chain(report.early.iter().cloned())
                 .collect(),
             is_wrong_passphrase: is_wrong_passphrase(report),
+            hint: report.locked.as_ref().and_then(|(_, error)| {
+                let secret = error.secret();
+                secret.and_then(|secret| secret.hint.clone())
+            }),
             is_refused: matches!(
                 report.problem,
                 Some((
@@ -208,7 +245,13 @@ impl Outcome {
         if let Some((step, problem)) = &report.problem {
             let (what, reason) = match problem {
                 SuccessionProblem::PassphraseNeeded => ("passphrase-needed", None),
+                SuccessionProblem::IssuingPassphraseNeeded(error) => {
+                    ("passphrase-needed", Some(error.to_string()))
+                }
                 SuccessionProblem::TokenNeeded(error) => ("token-needed", Some(error.to_string())),
+                SuccessionProblem::EndorsementNeeded(error) => {
+                    ("endorsement-needed", Some(error.to_string()))
+                }
                 SuccessionProblem::Failed(error) => {
                     let hint = error.hint().map(|hint| format!(". {hint}"));
                     (
@@ -257,6 +300,16 @@ impl Outcome {
             ..Self::nothing(authority, now)
         };
         outcome.step(plan.succession, ["would-renew", "would-replace"]);
+        if let (Some(step), Err(error)) = (plan.needs_endorsement, authority.check_unendorsed(now))
+        {
+            let reason = Some(error.to_string());
+            match step {
+                Step::Root => (outcome.root, outcome.root_reason) = ("endorsement-needed", reason),
+                _ => {
+                    (outcome.issuing_ca, outcome.issuing_ca_reason) = ("endorsement-needed", reason)
+                }
+            }
+        }
         if plan.succession == Some(Step::Root) && authority.hierarchy().roots(now).next().is_none()
         {
             outcome.root = "would-replace";
@@ -273,7 +326,8 @@ impl Outcome {
             let issuer = issuer.and_then(|issuer| authority.hierarchy().ca(issuer));
             issuer.is_some_and(|ca| ca.state.is_revoked())
         };
-        let failed = |line: &&mut Line| matches!(line.outcome, "failed" | "put-back");
+        let failed =
+            |line: &&mut Line| matches!(line.outcome, "failed" | "put-back" | "passphrase-needed");
         for line in self.places.iter_mut().filter(failed) {
             if line.profile == Profile::Server.as_str() && is_behind(line) {
                 let hint = line.hint.take().map(|hint| format!("{hint}. "));
@@ -310,12 +364,14 @@ impl Outcome {
             places: Vec::new(),
             elsewhere: Vec::new(),
             lost: Vec::new(),
+            others_must_revoke: Foreign::to_be_revoked(authority, now),
             ended: Vec::new(),
             problems: Vec::new(),
             swept: 0,
             left: Vec::new(),
             stopped: Vec::new(),
             is_wrong_passphrase: false,
+            hint: None,
             is_refused: false,
         }
     }
@@ -332,11 +388,14 @@ impl Outcome {
             || !self.ended.is_empty();
         let failed = is("failed")
             || ca_is("failed")
+            || self.is_wrong_passphrase
             || !self.stopped.is_empty()
             || !self.problems.is_empty();
         let unfinished = is("waiting")
+            || is("passphrase-needed")
             || ca_is("passphrase-needed")
             || ca_is("token-needed")
+            || ca_is("endorsement-needed")
             || self.root == "replaced"
             || !(self.lost.is_empty() || self.issuing_ca == "would-replace");
         match (failed, something_done) {
@@ -463,19 +522,25 @@ impl Line {
     }
 }
 
+/// Places that are due, and cannot be renewed because nothing opens the issuing key.
+fn locked(report: &Report) -> impl Iterator<Item = Line> {
+    let locked = report.locked.as_ref().into_iter();
+    locked.flat_map(|(places, error)| {
+        places.iter().map(move |known| Line {
+            reason: Some(error.to_string()),
+            ..Line::known("passphrase-needed", known)
+        })
+    })
+}
+
 fn is_wrong_passphrase(report: &Report) -> bool {
-    use pgpki_authority::{AuthorityError, CaStoreError};
-    use pgpki_core::key::KeyError;
-    matches!(
-        &report.problem,
-        Some((
-            _,
-            SuccessionProblem::Failed(SuccessionError::Authority(AuthorityError::Ca(
-                CaStoreError::Key {
-                    source: KeyError::WrongPassphrase,
-                    ..
-                }
-            )))
-        ))
-    )
+    let of_a_step = match &report.problem {
+        Some((_, SuccessionProblem::Failed(SuccessionError::Authority(error)))) => Some(error),
+        _ => None,
+    };
+    let of_places = report.locked.as_ref().map(|(_, error)| error);
+    let is_missing =
+        |error: &&AuthorityError| error.secret().is_some_and(|secret| secret.is_missing);
+    let mut given = of_a_step.into_iter().chain(of_places);
+    given.any(|error| error.needs_passphrase() && !is_missing(&error))
 }

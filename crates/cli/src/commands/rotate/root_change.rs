@@ -1,6 +1,7 @@
 //! `pgpki rotate --root --finish` and `--undo`: the end of a change of roots.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use pgpki_authority::rotation::Request;
 use pgpki_authority::{Authority, Session};
@@ -14,6 +15,7 @@ use crate::Clock;
 use crate::args::Rotate;
 use crate::exit::{Exit, Failure};
 use crate::json;
+use crate::passphrase::LocalSecrets;
 use crate::progress::Progress;
 use crate::servers::LocalServers;
 use crate::show::{BAD, STRONG, WARNING};
@@ -27,7 +29,7 @@ pub(super) fn finish(args: &Rotate, clock: Clock) -> Result<Exit, Failure> {
         let authority = args.home.open()?;
         return Left::now(args, &authority, clock())?.tell(args);
     }
-    let mut authority = args.home.open_to_sign(&args.token)?;
+    let mut authority = args.home.open_with(&args.token, secrets(args))?;
     let now = clock();
     let left = Left::now(args, &authority, now)?;
     if !left.is_empty() {
@@ -44,8 +46,10 @@ pub(super) fn finish(args: &Rotate, clock: Clock) -> Result<Exit, Failure> {
 
 /// Goes back to the old root.
 pub(super) fn undo(args: &Rotate, clock: Clock) -> Result<Exit, Failure> {
-    let mut authority = args.home.open_to_sign(&args.token)?;
+    let mut authority = args.home.open_with(&args.token, secrets(args))?;
     let now = clock();
+    // What goes back is signed anew.
+    authority.try_next_issuing()?;
     let mut servers = LocalServers::new(!args.no_reload, &authority, now)?;
     let progress = Progress::new(None);
     let report = authority.undo(&mut servers, now, &|made| progress.add(made))?;
@@ -53,6 +57,11 @@ pub(super) fn undo(args: &Rotate, clock: Clock) -> Result<Exit, Failure> {
     remember(&mut authority, &report, &servers)?;
     let outcome = Outcome::of_root_change("undone", &report, &authority, now);
     tell(args, &outcome, &authority, &Request::default(), now)
+}
+
+/// The root signs nothing here; certificates that are due may have to be renewed.
+fn secrets(args: &Rotate) -> Arc<LocalSecrets> {
+    LocalSecrets::for_rotation(&args.root_passphrase, &args.issuing_passphrase, false)
 }
 
 /// Who depends on the old root, as `docs/json.md` has it.

@@ -7,7 +7,7 @@ use pgpki_authority::rotation::Request;
 use pgpki_core::document::printable;
 use time::OffsetDateTime;
 
-use super::outcome::{Line, Lost, Outcome};
+use super::outcome::{Foreign, Line, Lost, Outcome};
 use crate::exit::Failure;
 use crate::show::{self, BAD, GOOD, STRONG, WARNING};
 
@@ -17,7 +17,7 @@ const NAMED: usize = 50;
 pub(super) fn print(
     outcome: &Outcome,
     authority: &Authority,
-    request: &Request<'_>,
+    request: &Request,
     now: OffsetDateTime,
     out: &mut impl Write,
 ) -> Result<(), Failure> {
@@ -33,8 +33,10 @@ pub(super) fn print(
     for line in &outcome.places {
         place(line, out)?;
     }
+    locked(outcome, out)?;
     elsewhere(outcome, out)?;
     lost(outcome, out)?;
+    others(outcome, out)?;
     sessions(outcome, out)?;
     if outcome.swept > 0 {
         writeln!(
@@ -84,6 +86,12 @@ fn root(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
             "{GOOD}undone{GOOD:#}  the old root signs again, and only it is trusted, until {end}"
         ),
         "would-renew" => writeln!(out, "would renew  the root, which ends {end}"),
+        "passphrase-needed" if outcome.root_reason.is_some() => writeln!(
+            out,
+            "{WARNING}due{WARNING:#}  the root ends {end}, and everything under it.\n     \
+             A new one comes with an issuing CA, whose key is to be encrypted as the one before:\n     {}",
+            printable(outcome.root_reason.as_deref().unwrap_or_default())
+        ),
         "passphrase-needed" => writeln!(
             out,
             "{WARNING}due{WARNING:#}  the root ends {end}, and everything under it.\n     \
@@ -94,6 +102,13 @@ fn root(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
             out,
             "{WARNING}due{WARNING:#}  the root ends {end}, and everything under it.\n     \
              A new one needs the token with its key, long before that: pgpki rotate --pin-file FILE\n     {}",
+            printable(outcome.root_reason.as_deref().unwrap_or_default())
+        ),
+        "endorsement-needed" => writeln!(
+            out,
+            "{WARNING}due{WARNING:#}  the root ends {end}, and everything under it.\n     \
+             A new one comes with an issuing CA, which has to be certified like this one:\n     {}\n     \
+             pgpki rotate --root --issuer-cert FILE --issuer-key FILE",
             printable(outcome.root_reason.as_deref().unwrap_or_default())
         ),
         "failed" => {
@@ -172,6 +187,23 @@ fn lost(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
+fn others(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
+    for Foreign {
+        serial,
+        issuer,
+        not_after,
+    } in &outcome.others_must_revoke
+    {
+        let (issuer, end) = (printable(issuer), day(not_after));
+        writeln!(
+            out,
+            "{WARNING}revoke{WARNING:#}  The company must revoke what {STRONG}{issuer}{STRONG:#} has certified with serial {serial}, until {end}:\n        \
+             whoever trusts the company takes a server of the thief's for one of yours, until he hears of that"
+        )?;
+    }
+    Ok(())
+}
+
 fn sessions(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
     for session in &outcome.ended {
         let (role, server) = (printable(&session.role), printable(&session.server));
@@ -204,6 +236,12 @@ fn issuing_ca(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
             out,
             "would replace  the issuing CA, and revoke it with all that it has signed"
         ),
+        "passphrase-needed" if outcome.issuing_ca_reason.is_some() => writeln!(
+            out,
+            "{WARNING}due{WARNING:#}  the issuing CA ends {end}, and everything it signs with it.\n     \
+             The new one's key is to be encrypted as this one's:\n     {}",
+            printable(outcome.issuing_ca_reason.as_deref().unwrap_or_default())
+        ),
         "passphrase-needed" => writeln!(
             out,
             "{WARNING}due{WARNING:#}  the issuing CA ends {end}, and everything it signs with it.\n     \
@@ -214,6 +252,13 @@ fn issuing_ca(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
             out,
             "{WARNING}due{WARNING:#}  the issuing CA ends {end}, and everything it signs with it.\n     \
              Renewing it needs the token with the root key before that: pgpki rotate --pin-file FILE\n     {}",
+            printable(outcome.issuing_ca_reason.as_deref().unwrap_or_default())
+        ),
+        "endorsement-needed" => writeln!(
+            out,
+            "{WARNING}due{WARNING:#}  {}.\n     \
+             Until then it takes whoever has that CA's key:\n     \
+             pgpki rotate --issuing --issuer-cert FILE --issuer-key FILE, or first: pgpki rotate --request-issuing FILE",
             printable(outcome.issuing_ca_reason.as_deref().unwrap_or_default())
         ),
         "failed" => {
@@ -239,7 +284,7 @@ fn place(line: &Line, out: &mut impl Write) -> io::Result<()> {
     match line.outcome {
         "renewed" => {
             let cut = match line.cut_to_issuer {
-                true => ", when the CA that signed it ends",
+                true => ", when a CA above it ends",
                 false => "",
             };
             let generation = line
@@ -282,6 +327,16 @@ fn place(line: &Line, out: &mut impl Write) -> io::Result<()> {
             out,
             "{WARNING}waiting{WARNING:#}  {profile} {STRONG}{name}{STRONG:#}  ends {end}, and a new one would not last longer  {path}"
         ),
+        "passphrase-needed" => {
+            writeln!(
+                out,
+                "{WARNING}due{WARNING:#}  {profile} {STRONG}{name}{STRONG:#}  ends {end}, and was not renewed  {path}"
+            )?;
+            match &line.hint {
+                Some(hint) => writeln!(out, "     {}", printable(hint)),
+                None => Ok(()),
+            }
+        }
         "moved-away" => writeln!(
             out,
             "{WARNING}moved away{WARNING:#}  {profile} {STRONG}{name}{STRONG:#}  ends {end}; {path} is not there any more: issue another one where it is needed"
@@ -321,6 +376,24 @@ fn place(line: &Line, out: &mut impl Write) -> io::Result<()> {
     }
 }
 
+/// Once, however many wait for it.
+fn locked(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
+    let mut places = outcome.places.iter();
+    let Some(first) = places.find(|line| line.outcome == "passphrase-needed") else {
+        return Ok(());
+    };
+    let reason = first.reason.as_deref().unwrap_or_default();
+    writeln!(
+        out,
+        "     It has to be renewed before that. {}",
+        printable(reason)
+    )?;
+    for line in outcome.hint.iter().flat_map(|hint| hint.lines()) {
+        writeln!(out, "     {}", printable(line))?;
+    }
+    Ok(())
+}
+
 fn proof(line: &Line, out: &mut impl Write) -> io::Result<()> {
     if !line.proven.is_empty() {
         let servers = printable(&line.proven.join(", "));
@@ -334,7 +407,7 @@ fn proof(line: &Line, out: &mut impl Write) -> io::Result<()> {
 
 fn nothing_due(
     authority: &Authority,
-    request: &Request<'_>,
+    request: &Request,
     now: OffsetDateTime,
     out: &mut impl Write,
 ) -> Result<(), Failure> {

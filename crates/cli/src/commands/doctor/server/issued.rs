@@ -31,19 +31,25 @@ pub(super) fn by_authority(
     };
     let authority = args.home.open().map_err(unseen)?;
     let read = || -> Result<Issued, AuthorityError> {
+        let (clients, revoked_servers) = leaves(authority.ledger(), now)?;
         Ok(Issued {
-            clients: clients(authority.ledger(), now)?,
+            clients,
+            revoked_servers,
             server: server(&authority, cluster, now)?,
         })
     };
     read().map_err(|error| unseen(error.into()))
 }
 
-/// The last certificate of each role, if it was not over long ago.
-fn clients(ledger: &Ledger, now: OffsetDateTime) -> Result<Vec<ClientIssued>, LedgerError> {
+/// The last certificate of each role that was not revoked, if it was not over long ago; and the servers' that were.
+fn leaves(
+    ledger: &Ledger,
+    now: OffsetDateTime,
+) -> Result<(Vec<ClientIssued>, Vec<String>), LedgerError> {
     /// Whoever has gone without one for longer has been given up.
     const FORGOTTEN: time::Duration = time::Duration::days(90);
     let mut last: HashMap<String, ClientIssued> = HashMap::new();
+    let mut revoked = Vec::new();
     let mut after = None;
     loop {
         let page = ledger.page(after, PAGE)?;
@@ -52,8 +58,14 @@ fn clients(ledger: &Ledger, now: OffsetDateTime) -> Result<Vec<ClientIssued>, Le
         let counts = |it: &Certificate| {
             it.profile == Profile::Client
                 && !it.replaced
+                && !it.revoked
                 && it.validity.not_after + FORGOTTEN >= now
         };
+        let is_revoked = |it: &&Certificate| {
+            it.profile == Profile::Server && it.revoked && it.validity.not_after >= now
+        };
+        let serials = page.iter().filter(is_revoked).map(|it| it.serial);
+        revoked.extend(serials.map(|serial| serial.to_string()));
         // The pages come in the order of their ends, so that the last one of a role stays.
         for it in page.into_iter().filter(counts) {
             let client = ClientIssued {
@@ -68,7 +80,7 @@ fn clients(ledger: &Ledger, now: OffsetDateTime) -> Result<Vec<ClientIssued>, Le
     }
     let mut clients: Vec<_> = last.into_values().collect();
     clients.sort_by(|a, b| a.role.cmp(&b.role));
-    Ok(clients)
+    Ok((clients, revoked))
 }
 
 /// What should stand where the server reads its certificate.

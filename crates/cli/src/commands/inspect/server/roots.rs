@@ -82,7 +82,12 @@ fn authority(args: &Inspect) -> Option<Store> {
         })?;
         let cas = authority.hierarchy().cas();
         let active = cas.filter(|ca| ca.state == CaState::Active);
-        let active: Vec<Vec<u8>> = active.map(|ca| ca.certificate.clone()).collect();
+        // Under a CA of somebody else's it is that one's root that clients have.
+        let active = active.map(|ca| match &ca.endorsement {
+            Some(endorsement) => endorsement.chain.root().to_vec(),
+            None => ca.certificate.clone(),
+        });
+        let active: Vec<Vec<u8>> = active.collect();
         Ok(certificates(&active))
     };
     match read_all() {

@@ -1,0 +1,194 @@
+//! A CA of somebody else's that certifies an issuing CA: its files, or the token with its key.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use pgpki_authority::ledger::Endorsement;
+use pgpki_authority::{Endorser, Endorsing};
+use pgpki_core::ca_key::CaKey;
+use pgpki_core::document::printable;
+use pgpki_core::endorsement::{EndorsementError, IssuerChain};
+use pgpki_core::issue::IssueError;
+use pgpki_core::key::PrivateKey;
+use pgpki_core::material::MaterialError;
+use pgpki_core::name_constraints::Permitted;
+use pgpki_fs::{IoError, NewPrivateDir, Output};
+use time::OffsetDateTime;
+use zeroize::Zeroizing;
+
+use crate::args;
+use crate::exit::{Exit, Failure};
+use crate::passphrase;
+use crate::show::{self, FAINT, STRONG};
+use crate::tokens::LocalTokens;
+
+/// More than any chain or key takes, in bytes.
+const MAX_FILE: u64 = 1 << 20;
+
+/// How the URI of a key begins (RFC 7512 section 2.3).
+const URI_SCHEME: &str = "pkcs11:";
+
+/// Who certifies the next issuing CA, if the arguments name somebody. Its key is opened here, and so its owner may be asked.
+///
+/// # Errors
+/// The chain or the key cannot be used, or they do not belong together.
+pub(crate) fn named(
+    args: &args::Issuer,
+    token: &args::Token,
+    now: OffsetDateTime,
+) -> Result<Option<Endorsing>, Failure> {
+    let (Some(certificate), Some(key)) = (&args.issuer_cert, &args.issuer_key) else {
+        if args.issuer_cert.is_some() {
+            let message = "--issuer-cert names a CA, and --issuer-key its key is missing";
+            return Err(Failure::new(Exit::Usage, message).hint(
+                "Give --issuer-key FILE, or a pkcs11: URI. Without its key, write a request for that CA:\n\
+                 --request-issuing FILE",
+            ));
+        }
+        return Ok(None);
+    };
+    let chain = IssuerChain::read(&read(certificate)?, now);
+    let chain = chain.map_err(|error| endorsement(certificate, &error))?;
+    let key = open_key(key, args.issuer_passphrase_file.as_deref(), token)?;
+    let endorser = Endorser::new(chain, key).map_err(|error| {
+        let path = certificate.display();
+        match error {
+            IssueError::KeyMismatch(_) => {
+                Failure::new(Exit::BadInput, format!("{path}: {error}: nothing was made")).hint(
+                    "--issuer-cert has the CA's own certificate first, and --issuer-key its key",
+                )
+            }
+            error => Failure::new(Exit::Refused, format!("{path}: {error}")),
+        }
+    })?;
+    Ok(Some(Endorsing::By(Box::new(endorser))))
+}
+
+/// Who has certified an issuing CA, and until when that counts.
+pub(crate) fn report(endorsement: &Endorsement, out: &mut impl Write) -> io::Result<()> {
+    let issuer = printable(&endorsement.issuer());
+    let until = show::date(endorsement.validity.not_after);
+    writeln!(out, "             certified by {issuer}  until {until}")
+}
+
+/// Where a request is to be written: absolute, and nothing is there.
+pub(crate) fn new_file(file: &Path) -> Result<PathBuf, Failure> {
+    let full = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let (Some(above), Some(name)) = (full.parent(), full.file_name()) else {
+        let message = format!("{} is not the path of a file", file.display());
+        return Err(Failure::new(Exit::BadInput, message));
+    };
+    let path = pgpki_fs::canonical(above)?.join(name);
+    Output::check(&path, false)?;
+    Ok(path)
+}
+
+/// Keeps the key of a request, and then gives the request its name: both, or neither.
+pub(crate) fn hand_over(file: &Path, request: &str, key: NewPrivateDir) -> Result<(), Failure> {
+    let mut output = Output::create(file, false)?.for_everybody();
+    output
+        .write_all(request.as_bytes())
+        .map_err(|source| IoError {
+            operation: "write",
+            path: file.to_owned(),
+            source,
+        })?;
+    let waiting = key.commit()?;
+    output.commit().map_err(|error| {
+        // If this fails as well, the request is told of at the next try.
+        let _ = waiting.remove();
+        error.into()
+    })
+}
+
+/// What whoever runs the other CA is asked for.
+pub(crate) struct Ask<'a> {
+    pub(crate) file: &'a Path,
+    pub(crate) name: &'a str,
+    pub(crate) permitted: &'a Permitted,
+    /// Where the key is.
+    pub(crate) key: &'a Path,
+}
+
+impl Ask<'_> {
+    /// What the request is, and how it is signed.
+    pub(crate) fn print(&self, out: &mut impl Write) -> io::Result<()> {
+        let file = printable(&self.file.to_string_lossy());
+        writeln!(out, "{STRONG}Request{STRONG:#}    {file}")?;
+        writeln!(out, "  for        {}", printable(self.name))?;
+        writeln!(out, "  asks for   CA:TRUE, pathlen:0, keyCertSign, cRLSign")?;
+        for name in self.permitted.dns() {
+            writeln!(out, "             only DNS names in {name}")?;
+        }
+        for network in self.permitted.ip() {
+            writeln!(out, "             only addresses in {network}")?;
+        }
+        writeln!(
+            out,
+            "  key        {}",
+            printable(&self.key.to_string_lossy())
+        )?;
+        writeln!(
+            out,
+            "\nHave the company's CA sign it as a subordinate CA, with these extensions and the subject as it is.\n\
+             {FAINT}# OpenSSL{FAINT:#}\n\
+             openssl x509 -req -in {file} -copy_extensions copyall -days 1825 -CA ca.pem -CAkey ca.key -out issuing.pem\n\
+             {FAINT}# Active Directory Certificate Services{FAINT:#}\n\
+             certreq -submit -attrib \"CertificateTemplate:SubCA\" {file} issuing.pem"
+        )
+    }
+}
+
+/// A file with certificates.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    Ok(pgpki_fs::read_bounded(path, MAX_FILE)?)
+}
+
+/// What is wrong with somebody else's CA, or with what it has signed.
+pub(crate) fn endorsement(path: &Path, error: &EndorsementError) -> Failure {
+    let exit = match error.is_refusal() {
+        true => Exit::Refused,
+        false => Exit::BadInput,
+    };
+    let failure = Failure::new(exit, format!("{}: {error}", path.display()));
+    match error {
+        EndorsementError::IssuerMissing { .. } => failure.hint(
+            "Nothing was made. Put the certificates up to the root, which signs itself, into the same file",
+        ),
+        EndorsementError::PathLength { .. } => failure.hint(
+            "Nothing was made. The issuing CA is one more CA below it: have another CA certify it",
+        ),
+        _ => failure.hint("Nothing was made"),
+    }
+}
+
+fn open_key(
+    named: &str,
+    passphrase_file: Option<&Path>,
+    token: &args::Token,
+) -> Result<CaKey, Failure> {
+    if named.starts_with(URI_SCHEME) {
+        return Ok(LocalTokens::hardware(token, None, None)?
+            .tokens
+            .key(named)?
+            .into());
+    }
+    let path = Path::new(named);
+    let bytes = Zeroizing::new(pgpki_fs::read_bounded(path, MAX_FILE)?);
+    let opened = match PrivateKey::read(&bytes, None) {
+        Err(MaterialError::PassphraseNeeded(_)) => {
+            let secret = passphrase::of_input(path, passphrase_file);
+            let secret = secret.map_err(|failure| match failure.exit {
+                Exit::Usage => failure.hint("Give --issuer-passphrase-file FILE"),
+                _ => failure,
+            })?;
+            PrivateKey::read(&bytes, Some(&secret))
+        }
+        opened => opened,
+    };
+    let opened = opened.map_err(|error| {
+        Failure::new(Exit::BadInput, format!("{}: {error}", path.display()))
+            .hint("Nothing was made")
+    })?;
+    Ok(opened.into())
+}
