@@ -57,6 +57,14 @@ impl Pooler {
     }
 }
 
+impl Pooler {
+    /// It is told by a signal, and proven.
+    fn entry(&self) -> String {
+        let (process, port) = (self.process.id(), self.port);
+        format!("command = [\"kill\", \"-HUP\", \"{process}\"]\nprove = \"127.0.0.1:{port}\"")
+    }
+}
+
 impl Drop for Pooler {
     fn drop(&mut self) {
         let _ = self.process.kill();
@@ -114,14 +122,7 @@ fn a_pooler_that_goes_on_serving_the_old_one_has_it_put_back() {
     let scene = Scene::new(env!("CARGO_BIN_EXE_pgpki"));
     scene.init("");
     let pooler = Pooler::start(&scene.tls().join("current"), &["deaf"]);
-    settings(
-        &scene,
-        &format!(
-            "command = [\"kill\", \"-HUP\", \"{}\"]\nprove = \"127.0.0.1:{}\"",
-            pooler.process.id(),
-            pooler.port
-        ),
-    );
+    settings(&scene, &pooler.entry());
     let output = scene.command(["rotate", "--force"]).output().unwrap();
     let report = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(6), "{output:?}");
@@ -133,6 +134,43 @@ fn a_pooler_that_goes_on_serving_the_old_one_has_it_put_back() {
     assert_eq!(current(&scene), "g0001");
     let report = scene.pgpki("inspect");
     assert!(!report.contains("due"), "{report}");
+}
+
+/// The first is told of the new one, and fails when the old one is put back; those after it are told all the same.
+#[test]
+fn one_that_cannot_be_put_back_keeps_no_other_from_it() {
+    let scene = Scene::new(env!("CARGO_BIN_EXE_pgpki"));
+    scene.init("");
+    let pooler = Pooler::start(&scene.tls().join("current"), &[]);
+    let once = scene.path("once");
+    settings(&scene, &format!("command = [\"mkdir\", {once:?}]"));
+    settings(&scene, &pooler.entry());
+    settings(&scene, "command = [\"false\"]");
+    let output = scene.command(["rotate", "--force"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(6), "{output:?}");
+    let report = String::from_utf8_lossy(&output.stdout);
+    let (_, after) = report.split_once("was put back").expect(&report);
+    assert!(once.exists() && after.contains("mkdir"), "{report}");
+    assert!(after.contains("false could not be told"), "{report}");
+    assert_eq!(current(&scene), "g0001");
+
+    let toml = scene.home().join("pgpki.toml");
+    let text = fs::read_to_string(&toml).unwrap();
+    let without = |words: &str| {
+        let entries: Vec<&str> = text.split("\n[[reload]]\n").collect();
+        let kept: Vec<&str> = entries
+            .into_iter()
+            .filter(|it| !it.contains(words))
+            .collect();
+        kept.join("\n[[reload]]\n")
+    };
+    let without = without("mkdir").replace("command = [\"false\"]", "command = [\"true\"]");
+    fs::write(&toml, without).unwrap();
+    assert_eq!(
+        scene.pgpki("rotate"),
+        "",
+        "the pooler serves what is installed"
+    );
 }
 
 #[test]

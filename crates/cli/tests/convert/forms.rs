@@ -1,7 +1,9 @@
 //! Every form of everything, and where it goes.
 
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::symlink;
+use std::process::{Command, Stdio};
 
 use pgpki_testing::run;
 
@@ -158,4 +160,83 @@ fn a_container_needs_the_keys_own_certificate() {
     assert!(said.contains("2 keys, 1 certificate"), "{said}");
     let said = refuses(&scene, BAD_INPUT, &make("alice.key alice.crt alice.csr"));
     assert!(said.contains("no place for a request or a CRL"), "{said}");
+}
+
+/// What everybody may have is not hidden, whatever the umask; a key is, wherever it stands.
+#[test]
+fn modes() {
+    let scene = with_credential("p256");
+    for umask in ["000", "077", "777"] {
+        for (line, expected) in [
+            ("alice.crt --to pem", 0o644),
+            ("alice.csr --to der", 0o644),
+            ("alice.key --to der", 0o600),
+            ("alice.crt alice.key --to pem", 0o600),
+            (
+                "alice.crt alice.key --to pkcs12 --new-passphrase-file pass",
+                0o600,
+            ),
+        ] {
+            // Also in the place of one with another mode.
+            let program = scene.command(["convert"]);
+            let mut shell = Command::new("sh");
+            shell.args(["-c", "umask $1; shift; exec \"$@\"", "sh", umask]);
+            shell.arg(program.get_program()).arg("convert");
+            shell
+                .args(line.split(' '))
+                .args(["--out", "made", "--force"]);
+            run(shell.current_dir(scene.path("")));
+            assert_eq!(mode(&scene, "made"), expected, "{line}, umask {umask}");
+        }
+    }
+}
+
+#[test]
+fn standard_input() {
+    let scene = with_credential("p256");
+    let feed = |line: &str, input: &mut dyn Read| {
+        let mut command = scene.command(line.split(' '));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        // It may have heard enough.
+        let _ = std::io::copy(input, &mut stdin);
+        drop(stdin);
+        child.wait_with_output().unwrap()
+    };
+    let file = |name: &str| fs::File::open(scene.path(name)).unwrap();
+    let output = feed("convert - ca.crt --to pem", &mut file("alice.crt"));
+    let both = text(&scene, "alice.crt") + &text(&scene, "ca.crt");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), both);
+    // Larger than a pipe holds, and still a chain.
+    let many = text(&scene, "alice.crt").repeat(300);
+    let output = feed("convert - --to pem", &mut many.as_bytes());
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), many);
+    let output = feed("convert - --to pkcs8 --out key", &mut file("alice.key"));
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(mode(&scene, "key"), 0o600);
+    assert_eq!(
+        public_half(&scene, "key", ""),
+        public_half(&scene, "alice.key", "")
+    );
+
+    let refused = |line: &str, input: &mut dyn Read, status: i32, says: &str| {
+        let output = feed(line, input);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(status), "{said}");
+        assert!(said.contains(says), "{said}");
+    };
+    refused("convert - - --to pem", &mut &b""[..], USAGE, "read once");
+    refused(
+        "convert - --to pem",
+        &mut &b""[..],
+        BAD_INPUT,
+        "-: the file is empty",
+    );
+    // One that never ends.
+    let endless = &mut std::io::repeat(b'A');
+    refused("convert - --to pem", endless, BAD_INPUT, "more than 64 MiB");
+    // A file of that name has another one as well.
+    fs::copy(scene.path("ca.crt"), scene.path("-")).unwrap();
+    assert_eq!(scene.pgpki("convert ./- --to pem"), text(&scene, "ca.crt"));
 }

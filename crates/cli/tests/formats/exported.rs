@@ -181,3 +181,23 @@ fn what_is_no_credential_is_refused_and_nothing_is_written() {
         ["postgresql.crt", "postgresql.key", "root.crt"]
     );
 }
+
+/// The next rotation would make of it what was there before.
+#[test]
+fn a_place_of_the_authoritys_is_refused() {
+    let scene = scene();
+    scene.init("");
+    let folder = issue_client(&scene, "alice", &["--format", "jdbc"]);
+    let moved = scene.path("moved");
+    fs::rename(&folder, &moved).unwrap();
+    let said = scene.fails(3, "export moved --format pem --out clients/alice");
+    assert!(said.contains("issued for role alice"), "{said}");
+    assert!(!folder.exists());
+    // Without the authority nothing is known, and nothing is renewed either.
+    scene.pgpki("export moved --format pem --out clients/alice --home nowhere");
+    let said = scene.fails(
+        3,
+        &format!("export moved --format pem --out {}", scene.tls().display()),
+    );
+    assert!(said.contains("localhost"), "{said}");
+}

@@ -91,7 +91,13 @@ fn no_file_of_a_former_format_stays() {
     scene.init("");
     let folder = issue_client(&scene, "alice", &["--format", "libpq,pem"]);
     fs::write(folder.join("notes.txt"), "mine").unwrap();
-    issue_client(&scene, "alice", &["--format", "jdbc"]);
+    let said = scene.pgpki("issue-client alice --out clients --format jdbc");
+    let gone = format!(
+        "{} has no postgresql.key, postgresql.pem any more",
+        folder.display()
+    );
+    assert!(said.contains(&gone), "{said}");
+    assert!(said.contains("--format libpq,jdbc,pem would"), "{said}");
     let expected = ["notes.txt", "postgresql.crt", "postgresql.pk8", "root.crt"];
     assert_eq!(names(&folder), expected);
     // Until so many generations have gone by that the former ones are removed.
@@ -100,4 +106,50 @@ fn no_file_of_a_former_format_stays() {
     }
     assert_eq!(names(&folder), expected);
     assert_eq!(scene.pgpki("rotate --no-reload"), "");
+}
+
+/// Whose formats all stay is told nothing.
+#[test]
+fn only_what_is_gone_is_told() {
+    let scene = scene();
+    scene.init("");
+    for (format, gone) in [
+        ("docker", ""),
+        ("docker,pem", ""),
+        ("libpq,pem", "postgresql-compose.yaml"),
+        ("libpq,pem", ""),
+    ] {
+        let said = scene.pgpki(&format!(
+            "issue-client alice bob --out clients --format {format}"
+        ));
+        match gone {
+            "" => assert!(!said.contains("any more"), "{said}"),
+            gone => assert_eq!(
+                said.matches(&format!("has no {gone} any more")).count(),
+                2,
+                "{said}"
+            ),
+        }
+    }
+}
+
+/// libpq takes it for an engine; what else there is in the folder is read by others.
+#[test]
+fn a_colon_in_the_path_of_a_key_is_told() {
+    let scene = scene();
+    scene.init("");
+    let told = |line: &str, expected: bool| {
+        let said = scene.pgpki(line);
+        assert_eq!(
+            said.contains("colon in its path"),
+            expected,
+            "{line}: {said}"
+        );
+    };
+    told("issue-client app:rw --out clients", true);
+    told("issue-client app:ro --out clients --format jdbc", false);
+    told("issue-client alice --out clients", false);
+    told("issue-client alice bob --out 10:30", true);
+    told("request carol:x --out requests", true);
+    told("request carol --out requests", false);
 }

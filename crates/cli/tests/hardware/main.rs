@@ -4,6 +4,7 @@
 
 mod algorithms;
 mod backup;
+mod company;
 mod existing;
 mod lost;
 mod moving;

@@ -1,6 +1,7 @@
 //! An authority whose keys are files moves into a token.
 
-use crate::vault::{ISSUING, ROOT, USAGE, Vault, connects, conninfo};
+use crate::token::pin_file;
+use crate::vault::{ISSUING, REFUSED, ROOT, USAGE, Vault, connects, conninfo};
 
 #[test]
 fn the_next_root_and_the_next_issuing_ca_are_in_the_token() {
@@ -60,4 +61,39 @@ fn a_key_for_no_new_ca_is_a_mistake() {
     assert!(text.contains("--issuing"), "{text}");
     vault.ends(USAGE, &["rotate", "--root-key", ROOT]);
     assert!(vault.hsm.keys().is_empty());
+}
+
+/// `pgpki key` is for files: a key in a token is refused, and one that was in a file before it still changes.
+#[test]
+fn a_token_keeps_its_keys() {
+    let vault = Vault::with_both(&[]);
+    for act in [
+        &["key", "encrypt", "root", "--generate-passphrase"][..],
+        &["key", "decrypt", "issuing"],
+    ] {
+        let before = vault.state();
+        let text = vault.ends(REFUSED, act);
+        assert!(text.contains("the key is in a token"), "{text}");
+        assert_eq!(vault.state(), before);
+    }
+    // The passphrase of an issuing key in a file is of no use to the next one in a token.
+    let vault = Vault::new();
+    pin_file(&vault.scene, "passphrase", "correct horse");
+    let encrypted = [
+        "--no-root-passphrase",
+        "--issuing-passphrase-file",
+        "passphrase",
+    ];
+    vault.init(&encrypted);
+    let pin = ["--pin-file", vault.pin.to_str().unwrap()];
+    vault.pgpki(&[&["rotate", "--issuing", "--issuing-key", ISSUING][..], &pin].concat());
+    vault.pgpki(&[&["issue-client", "alice", "--out", "clients"][..], &pin].concat());
+    let text = vault.pgpki(&[
+        "key",
+        "decrypt",
+        "issuing",
+        "--passphrase-file",
+        "passphrase",
+    ]);
+    assert!(text.contains("g0001/ca.key"), "{text}");
 }

@@ -127,3 +127,64 @@ fn a_damaged_uri_in_the_home_is_one_clear_error() {
         assert!(text.contains("issuing/g0001/ca.uri"), "{damage:?}: {text}");
     }
 }
+
+/// What is wrong with one of two URIs is said before a key is made for the other.
+#[test]
+fn a_rotation_begins_with_both_keys_at_hand_or_not_at_all() {
+    let vault = Vault::new();
+    vault.init(&["--no-root-passphrase"]);
+    let before = vault.state();
+    let root = vault.with_pin(ROOT);
+    let elsewhere = vault.with_pin("pkcs11:token=elsewhere;object=issuing");
+    let whole = vault.with_pin("pkcs11:token=vault");
+    let wrong = crate::token::pin_file(&vault.scene, "wrong", "000000");
+    let wrong = format!("{ISSUING}?pin-source=file:{}", wrong.display());
+    vault.hsm.make_token("other");
+    let wrong = wrong.replace("token=vault", "token=other");
+    for (issuing, says) in [
+        (&*elsewhere, "no token is what"),
+        (&whole, "names no key"),
+        (&wrong, "PIN"),
+        ("pkcs11:tokn=vault", "--issuing-key"),
+    ] {
+        let args = [
+            "rotate",
+            "--root",
+            "--root-key",
+            &root,
+            "--issuing-key",
+            issuing,
+        ];
+        let text = vault.ends(BAD_INPUT, &args);
+        assert!(text.contains(says), "{issuing}: {text}");
+        let list = [
+            "--token-label",
+            "vault",
+            "--list-objects",
+            "--type",
+            "privkey",
+        ];
+        let keys = vault.hsm.pkcs11_tool(&list);
+        assert!(!keys.contains("Private Key"), "{issuing}: {text}\n{keys}");
+        assert!(vault.state() == before, "{issuing}: {text}");
+    }
+}
+
+#[test]
+fn an_authority_begins_with_both_keys_at_hand_or_not_at_all() {
+    let vault = Vault::new();
+    let root = vault.with_pin(ROOT);
+    let elsewhere = vault.with_pin("pkcs11:token=elsewhere;object=issuing");
+    let mut init = vault.init_command(&["--root-key", &root, "--issuing-key", &elsewhere]);
+    let text = ends_with(BAD_INPUT, &mut init);
+    assert!(text.contains("no token is what"), "{text}");
+    let list = [
+        "--token-label",
+        "vault",
+        "--list-objects",
+        "--type",
+        "privkey",
+    ];
+    let keys = vault.hsm.pkcs11_tool(&list);
+    assert!(!keys.contains("Private Key"), "{text}\n{keys}");
+}

@@ -199,7 +199,9 @@ fn a_person_is_asked_for_the_pin_once() {
         let mut keyboard = script.stdin.take().unwrap();
         writeln!(keyboard, "{pin}").unwrap();
         let status = script.wait().unwrap();
-        (status.code(), shown())
+        let screen = shown();
+        assert!(!screen.contains(pin), "the PIN was shown: {screen}");
+        (status.code(), screen)
     };
     let (status, screen) = typed("000000");
     assert_eq!(status, Some(BAD_INPUT), "{screen}");

@@ -94,8 +94,22 @@ fn the_documented_fields() {
     for when in ["+0d", "+300d"] {
         let json = inspect_at(&scene, when, &["--json"]);
         let json = json.json_with(json.status.unwrap());
-        let top = ["version", "home", "counts", "findings", "certificates"];
+        let top = [
+            "version",
+            "home",
+            "counts",
+            "cas",
+            "findings",
+            "certificates",
+        ];
         has_fields(&json, &top, &[]);
+        for ca in list(&json, "cas") {
+            let fields = ["profile", "subject", "not_after", "key"];
+            has_fields(ca, &fields, &[]);
+            check_time(&ca["not_after"]);
+            assert_eq!(ca["key"], "file");
+        }
+        assert_eq!(texts(&json, "cas", "profile"), ["root", "issuing"]);
         assert_eq!(json["home"], scene.home().to_str().unwrap());
         for count in list(&json, "counts") {
             let fields = ["profile", "valid", "due", "replaced", "revoked", "expired"];

@@ -124,6 +124,48 @@ fn what_the_log_does_not_tell_is_not_known() {
     }
 }
 
+/// A complaint in another language is not taken for none, also where it is that of this very reload.
+#[test]
+fn a_log_in_another_language_does_not_tell() {
+    // LANGUAGE counts with every locale but plain C.
+    let (german, english) = ("lc_messages = 'C.UTF-8'\n", "lc_messages = 'C'\n");
+    for (before, now) in [(german, german), (english, german), (german, english)] {
+        let stage = Stage::configured(&EVERYTHING);
+        append(&stage.conf(), before);
+        let mut restart = stage.pg_ctl(&["restart", "-w"]);
+        run(restart.env_remove("LC_ALL").env("LANGUAGE", "de"));
+        let is_german = |expected: bool| {
+            let said = stage
+                .cluster
+                .sql("select short_desc from pg_settings where name = 'ssl'");
+            assert_eq!(said.contains("Verbindungen"), expected, "{said}");
+        };
+        is_german(before == german);
+        let alice = far_away(&stage, "alice");
+        append(&stage.conf(), &format!("{now}{POISON}"));
+        if now == english {
+            let report = revoke(&stage, 6, &["alice"]);
+            assert_eq!(the_place(&report)["outcome"], "put-back", "{report}");
+        } else {
+            let report = revoke(&stage, 1, &["alice"]);
+            let place = the_place(&report);
+            assert_eq!(place["outcome"], "not-enforced", "{report}");
+            let why = place["not_proven"][0].as_str().unwrap();
+            assert!(why.contains("its log does not say"), "{why}");
+        }
+        is_german(now == german);
+        // Nor does doctor find that all is well there.
+        let mut doctor = stage.scene.command(["doctor", "--pgdata"]);
+        let output = doctor.arg(stage.cluster.data_dir()).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        let unseen =
+            "the server's log was not looked at: its messages are not known to be in English";
+        assert_eq!(said.contains(unseen), now == german, "{said}");
+        // In truth it has not.
+        stage.connects(&alice);
+    }
+}
+
 /// The collector writes the log a moment later.
 #[test]
 fn a_log_that_is_collected_is_waited_for() {

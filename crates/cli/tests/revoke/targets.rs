@@ -213,7 +213,8 @@ fn twice_is_no_error() {
     let first = revoke(&stage, 0, &["alice", "--reason", "superseded"]);
     let crls = installed_crls(&stage);
     let generation = stage.current();
-    let second = revoke(&stage, 0, &["alice", "--reason", "key-compromise"]);
+    let second = revoke(&stage, 0, &["alice", "--reason", "cessation-of-operation"]);
+    assert_eq!(second["already"][0]["reason"], "superseded");
     assert_eq!(serials(&second, "already"), serials(&first, "revoked"));
     assert_eq!(second["revoked"], serde_json::json!([]));
     assert_eq!(the_place(&second)["outcome"], "enforced");
@@ -225,6 +226,58 @@ fn twice_is_no_error() {
     let said = says(&stage, 0, &["alice"]);
     assert!(said.contains("revoked before  client alice"), "{said}");
     assert!(said.contains("which was seen to refuse it"), "{said}");
+    is_refused(&stage, &stage.conninfo(&alice, "alice", &[]));
+    stage.ledger_agrees();
+}
+
+/// Somebody else may have the key after all, which whoever reads the CRL has to know. No other reason replaces one.
+#[test]
+fn a_reason_becomes_a_compromise_and_nothing_else() {
+    let stage = Stage::configured(&EVERYTHING);
+    let alice = stage.client("alice");
+    let reason = || {
+        let crls = installed_crls(&stage).into_iter();
+        let crl = crls.max_by_key(|crl| crl.revoked.len()).unwrap();
+        let mut lines = crl
+            .text
+            .lines()
+            .skip_while(|it| !it.contains("Reason Code"));
+        (crl.number, lines.nth(1).map(|it| it.trim().to_owned()))
+    };
+    let since = || {
+        let crls = installed_crls(&stage).into_iter();
+        let lines = crls.flat_map(|crl| crl.text.lines().map(str::to_owned).collect::<Vec<_>>());
+        let mut dates = lines.filter(|it| it.contains("Revocation Date"));
+        dates.next().unwrap()
+    };
+    revoke(&stage, 0, &["alice"]);
+    let (first, none) = reason();
+    let revoked = since();
+    assert_eq!(none, None);
+    let said = says(&stage, 0, &["alice", "--reason", "superseded"]);
+    assert!(said.contains("for unspecified, and so it stays"), "{said}");
+    assert_eq!(reason(), (first, None));
+
+    let said = says(&stage, 0, &["alice", "--reason", "ca-compromise"]);
+    assert!(
+        said.contains("for ca-compromise, which was unspecified before"),
+        "{said}"
+    );
+    let report = revoke(&stage, 0, &["alice", "--reason", "key-compromise"]);
+    assert_eq!(report["revoked"], serde_json::json!([]));
+    assert_eq!(report["already"][0]["reason"], "key-compromise");
+    assert_eq!(report["already"][0]["reason_before"], "ca-compromise");
+    assert_eq!(the_place(&report)["outcome"], "enforced");
+    let (second, now) = reason();
+    assert_eq!(now.as_deref(), Some("Key Compromise"));
+    assert!(second > first);
+    assert_eq!(since(), revoked, "it was revoked when it was");
+
+    let report = revoke(&stage, 0, &["alice", "--reason", "superseded"]);
+    assert_eq!(report["already"][0]["reason"], "key-compromise");
+    let again = revoke(&stage, 0, &["alice", "--reason", "key-compromise"]);
+    assert_eq!(again["already"][0]["reason_before"], Value::Null);
+    assert_eq!(reason(), (second, now));
     is_refused(&stage, &stage.conninfo(&alice, "alice", &[]));
     stage.ledger_agrees();
 }

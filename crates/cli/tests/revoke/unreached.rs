@@ -119,6 +119,15 @@ fn an_authority_without_an_installation() {
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("knows no installation"), "{said}");
+    // One that was signed has nobody here who could bring it anything.
+    scene.pgpki("request --host db2.example.com --out keys");
+    scene.pgpki("sign keys/db2.example.com/server.csr --host db2.example.com --out signed");
+    let output = scene.command(["revoke", "alice"]).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("not there yet  db2.example.com"), "{said}");
+    assert!(said.contains("A folder of pgpki sign"), "{said}");
+    assert!(!said.contains("knows no installation"), "{said}");
 }
 
 fn serial_of_the_server(scene: &Scene) -> String {
@@ -208,4 +217,51 @@ fn every_other_installation_is_named() {
         .map(|it| it["path"].as_str().unwrap().into())
         .collect();
     assert!(!paths.contains(&gone), "{report}");
+}
+
+/// Their certificates were signed for keys that are elsewhere: no place of the ledger's.
+#[test]
+fn servers_that_were_signed_are_named() {
+    let stage = Stage::configured(&EVERYTHING);
+    let alice = stage.conninfo(&stage.client("alice"), "alice", &[]);
+    let sign = |name: &str, out: &str| {
+        stage
+            .scene
+            .pgpki(&format!("request --host {name} --out keys-{out}"));
+        stage.scene.pgpki(&format!(
+            "sign keys-{out}/{name}/server.csr --host {name} --host 10.0.0.7 --out {out}"
+        ));
+        serial_of(&stage.scene.path(format!("{out}/{name}/server.crt")))
+    };
+    let db2 = sign("db2.example.com", "one");
+    let gone = sign("db3.example.com", "two");
+    // A role's certificate that was signed is of no server.
+    stage.scene.pgpki("request bob --out keys");
+    stage
+        .scene
+        .pgpki("sign keys/bob/postgresql.csr --role bob --out clients");
+
+    let report = revoke(&stage, 1, &["alice", &gone]);
+    is_refused(&stage, &alice);
+    assert_eq!(the_place(&report)["outcome"], "enforced", "{report}");
+    let elsewhere = report["elsewhere"].as_array().unwrap();
+    assert_eq!(elsewhere.len(), 1, "{report}");
+    assert_eq!(elsewhere[0]["serial"], *db2);
+    assert_eq!(elsewhere[0]["name"], "db2.example.com");
+    let hosts = serde_json::json!(["db2.example.com", "10.0.0.7"]);
+    assert_eq!(elsewhere[0]["hosts"], hosts);
+    let said = says(&stage, 1, &["alice"]);
+    let crls = stage.scene.tls().join("current/root.crl");
+    for part in [
+        "not there yet  db2.example.com, 10.0.0.7",
+        &db2,
+        &format!("Take {} to that server", crls.display()),
+        &format!("pgpki revoke {db2}"),
+    ] {
+        assert!(said.contains(part), "{part:?} is not in {said}");
+    }
+    assert!(!said.contains("db3") && !said.contains("bob"), "{said}");
+    // Once it is no more, nobody is left who does not know.
+    let report = revoke(&stage, 0, &[&db2]);
+    assert_eq!(report["elsewhere"], Value::Null, "{report}");
 }

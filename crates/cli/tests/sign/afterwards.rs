@@ -83,6 +83,18 @@ fn inspect_lists_it() {
         text.contains("alice") && text.contains("db.example.com"),
         "{text}"
     );
+    // Whoever has the key is who can have it renewed.
+    let output = stage.scene.command_at("+300d", ["inspect"]).output();
+    let due = String::from_utf8(output.unwrap().stdout).unwrap();
+    let ways = [
+        "server certificates in the last third",
+        "client certificate in the last third",
+    ];
+    for way in ways {
+        let (_, after) = due.split_once(way).expect(&due);
+        let hint = after.lines().nth(1).unwrap();
+        assert!(hint.contains("pgpki sign"), "{due}");
+    }
     // The folder, and the folder with its key.
     let output = stage
         .scene

@@ -13,5 +13,6 @@ mod judged;
 mod killed;
 mod makers;
 mod names;
+mod side_by_side;
 mod stage;
 mod usage;

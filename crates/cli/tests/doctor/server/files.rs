@@ -257,3 +257,47 @@ fn names_that_are_in_use() {
     let message = seen.messages("ledger-differs")[0];
     assert!(message.contains("localhost, 127.0.0.1"), "{message}");
 }
+
+/// Clients check no CRL, so that only the authority knows.
+#[test]
+fn a_certificate_of_the_servers_own_that_was_revoked() {
+    let mut doctored = Doctored::new();
+    let tls = doctored.scene.tls();
+    let first = doctored.current();
+    let args = [Path::new("revoke"), Path::new("--no-reload"), &tls];
+    let output = doctored.scene.command(args).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let second = doctored.current();
+    assert_ne!(first, second);
+
+    // It was told nothing yet.
+    let seen = doctored.doctor();
+    let served = seen.finding("revoked");
+    assert_eq!(served["severity"], "error");
+    assert_eq!(served["file"], serde_json::Value::Null, "{served}");
+
+    // As a run leaves it that was killed once the ledger had it.
+    let put_back = |generation: &Path| {
+        let current = tls.join("current");
+        fs::remove_file(&current).unwrap();
+        std::os::unix::fs::symlink(generation.file_name().unwrap(), current).unwrap();
+    };
+    put_back(&first);
+    doctored.cluster.reload().unwrap();
+    let named = tls.join("current/server.crt");
+    let seen = doctored.doctor();
+    seen.has("error", "revoked", &named);
+    // With the CRL that lists it, it is said once.
+    doctored.write("root.crl", fs::read(second.join("root.crl")).unwrap());
+    doctored.cluster.reload().unwrap();
+    let seen = doctored.doctor();
+    seen.has("error", "revoked", &named);
+    assert_eq!(
+        seen.wrong().iter().filter(|it| **it == "revoked").count(),
+        1
+    );
+
+    put_back(&second);
+    doctored.cluster.reload().unwrap();
+    doctored.doctor().is_healthy();
+}

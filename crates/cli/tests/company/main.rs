@@ -1,0 +1,9 @@
+//! An issuing CA under a company's CA, which openssl made. OpenSSL, webpki and PostgreSQL's clients judge what comes of it.
+#![allow(clippy::unwrap_used)]
+
+mod company;
+mod constraints;
+mod refused;
+mod renewed;
+mod requested;
+mod served;

@@ -1,0 +1,193 @@
+//! `pgpki key`, with OpenSSL looking on, and what signs afterwards.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use pgpki_testing::run;
+
+use crate::stage::{BAD_INPUT, DONE, FINDINGS, Stage, USAGE};
+
+const WITH_RIGHT: [&str; 2] = ["--issuing-passphrase-file", "right"];
+
+#[test]
+fn all_keys_of_a_kind_change_together() {
+    let stage = Stage::open();
+    // Three generations, of which the two before still have CRLs to sign.
+    stage.ends(DONE, &["rotate", "--issuing"]);
+    stage.ends(DONE, &["rotate", "--issuing"]);
+    let all = |opens: Option<&str>| {
+        for generation in 1..=3 {
+            assert_eq!(stage.is_encrypted("issuing", generation), opens.is_some());
+            if let Some(passphrase) = opens {
+                assert!(stage.openssl_opens("issuing", generation, passphrase));
+            }
+            assert_eq!(stage.names("issuing", generation), ["ca.crt", "ca.key"]);
+            let key = stage.key("issuing", generation).metadata().unwrap();
+            assert_eq!(key.permissions().mode() & 0o7777, 0o600);
+        }
+        assert!(!stage.is_encrypted("root", 1), "the other kind stays");
+    };
+    let key = |act, more: &[&str]| {
+        let said = stage.ends(DONE, &[&["key", act, "issuing"], more].concat());
+        assert_eq!(said.matches("/ca.key").count(), 3, "{said}");
+    };
+    key("encrypt", &["--new-passphrase-file", "right"]);
+    all(Some("right"));
+    let change = ["--passphrase-file", "right", "--new-passphrase-file"];
+    key("change-passphrase", &[&change[..], &["other"]].concat());
+    all(Some("other"));
+    assert!(!stage.openssl_opens("issuing", 3, "right"));
+    key("decrypt", &["--passphrase-command", "cat other"]);
+    all(None);
+    // They are the same keys: what they sign has their CAs' certificates.
+    stage.ends(DONE, &["issue-client", "alice", "--out", "clients"]);
+    stage.ends(FINDINGS, &["revoke", "alice"]);
+}
+
+#[test]
+fn the_roots_key_as_well() {
+    let stage = Stage::with(&["--root-passphrase-file", "right"]);
+    let change = ["key", "change-passphrase", "root", "--passphrase-file"];
+    let more = ["right", "--new-passphrase-file", "other"];
+    stage.ends(DONE, &[&change[..], &more].concat());
+    assert!(stage.openssl_opens("root", 1, "other"));
+    let issuing = ["rotate", "--issuing", "--root-passphrase-file"];
+    stage.unchanged(BAD_INPUT, &[&issuing[..], &["right"]].concat());
+    stage.ends(DONE, &[&issuing[..], &["other"]].concat());
+}
+
+#[test]
+fn a_passphrase_that_is_generated_opens_it() {
+    let stage = Stage::open();
+    let said = stage.ends(DONE, &["key", "encrypt", "root", "--generate-passphrase"]);
+    let line = said
+        .lines()
+        .find(|line| line.contains("Passphrase of the root key: "));
+    let (_, passphrase) = line.unwrap().split_once(": ").unwrap();
+    let mut pkey = Command::new("openssl");
+    pkey.args(["pkey", "-noout", "-passin", &format!("pass:{passphrase}")]);
+    run(pkey.arg("-in").arg(stage.key("root", 1)));
+    // Nothing is changed where it could not be shown.
+    let stage = Stage::open();
+    let before = stage.state();
+    let program = env!("CARGO_BIN_EXE_pgpki");
+    let line = format!("'{program}' key encrypt root --generate-passphrase 2>/dev/full");
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", &line])
+        .env("PGPKI_HOME", stage.scene.home());
+    assert_eq!(shell.output().unwrap().status.code(), Some(5));
+    assert!(stage.state() == before);
+}
+
+/// A person has encrypted a key by hand, in each way that OpenSSL has, and pgpki signs with it.
+#[test]
+fn what_openssl_has_encrypted_opens() {
+    for algorithm in ["p256", "rsa2048"] {
+        let stage = Stage::with(&["--no-root-passphrase", "--key-algorithm", algorithm]);
+        let key = stage.key("issuing", 1);
+        let plain = fs::read(&key).unwrap();
+        let pass = format!("file:{}", stage.scene.path("right").display());
+        let with_pass = |args: &[&str]| {
+            fs::write(&key, &plain).unwrap();
+            let mut openssl = Command::new("openssl");
+            openssl
+                .args(args)
+                .args(["-passout", &pass, "-in"])
+                .arg(&key);
+            let encrypted = run(&mut openssl).stdout;
+            assert!(String::from_utf8_lossy(&encrypted).contains("ENCRYPTED"));
+            fs::write(&key, encrypted).unwrap();
+        };
+        for (number, way) in [
+            &["pkey", "-aes256"][..],
+            &["pkey", "-aes-128-cbc", "-traditional"],
+            &["pkcs8", "-topk8", "-scrypt"],
+            &[
+                "pkcs8",
+                "-topk8",
+                "-v2",
+                "aes-256-cbc",
+                "-v2prf",
+                "hmacWithSHA512",
+            ],
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            with_pass(way);
+            let role = format!("role{number}");
+            let issue = ["issue-client", &role, "--out", "clients"];
+            stage.unchanged(USAGE, &issue);
+            let wrong = ["--issuing-passphrase-file", "wrong"];
+            stage.unchanged(BAD_INPUT, &[&issue[..], &wrong].concat());
+            stage.ends(DONE, &[&issue[..], &WITH_RIGHT].concat());
+        }
+        // And becomes one of pgpki's own.
+        let change = ["key", "change-passphrase", "issuing", "--passphrase-file"];
+        let more = ["right", "--new-passphrase-file", "right"];
+        stage.ends(DONE, &[&change[..], &more].concat());
+        assert!(stage.openssl_opens("issuing", 1, "right"));
+        assert!(stage.is_encrypted("issuing", 1));
+    }
+}
+
+/// Whatever makes a new CA encrypts its key as that of the one before is, and no other way.
+#[test]
+fn the_next_key_is_encrypted_like_the_last() {
+    let stage = Stage::encrypted();
+    for (generation, step) in [
+        (2, &["rotate", "--issuing"][..]),
+        (3, &["rotate", "--root"]),
+        (4, &["rotate", "--issuing", "--compromised"]),
+    ] {
+        let said = stage.unchanged(USAGE, step);
+        assert!(said.contains("--issuing-passphrase-file"), "{said}");
+        let wrong = ["--issuing-passphrase-file", "wrong"];
+        stage.unchanged(BAD_INPUT, &[step, &wrong].concat());
+        stage.ends(DONE, &[step, &WITH_RIGHT].concat());
+        assert!(stage.openssl_opens("issuing", generation, "right"));
+        assert!(stage.is_encrypted("issuing", generation));
+    }
+    assert!(!stage.is_encrypted("root", 2));
+    // Once it is open, nobody is asked any more.
+    let decrypt = ["key", "decrypt", "issuing", "--passphrase-file", "right"];
+    stage.ends(DONE, &decrypt);
+    stage.ends(DONE, &["rotate", "--issuing"]);
+    assert!(!stage.is_encrypted("issuing", 5));
+}
+
+#[test]
+fn where_each_key_is_is_shown() {
+    let stage = Stage::with(&["--root-passphrase-file", "right"]);
+    let text = stage.ends(DONE, &["inspect"]);
+    assert!(text.contains("root     key encrypted"), "{text}");
+    assert!(text.contains("issuing  key not encrypted"), "{text}");
+    let json = stage.ends(DONE, &["inspect", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["cas"][0]["key"], "encrypted");
+    assert_eq!(json["cas"][1]["key"], "file");
+    // A root's key may be kept elsewhere between two uses.
+    fs::remove_file(stage.key("root", 1)).unwrap();
+    let json = stage.ends(DONE, &["inspect", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["cas"][0]["key"], "elsewhere");
+}
+
+/// A backup has the keys as they are, and what comes out of it asks for the same passphrase.
+#[test]
+fn a_backup_keeps_them_encrypted() {
+    let stage = Stage::encrypted();
+    stage.ends(
+        DONE,
+        &["backup", "--passphrase-file", "other", "backup.age"],
+    );
+    fs::remove_dir_all(stage.scene.home()).unwrap();
+    let restore = ["restore", "--passphrase-file", "other", "backup.age"];
+    stage.ends(DONE, &restore);
+    assert!(stage.openssl_opens("issuing", 1, "right") && stage.is_encrypted("issuing", 1));
+    let issue = ["issue-client", "alice", "--out", "clients"];
+    stage.unchanged(USAGE, &issue);
+    stage.ends(DONE, &[&issue[..], &WITH_RIGHT].concat());
+}

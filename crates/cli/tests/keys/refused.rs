@@ -1,0 +1,174 @@
+//! What `pgpki key` does not do, and says so.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use crate::stage::{BAD_INPUT, DONE, FINDINGS, REFUSED, Stage, USAGE};
+
+const ENCRYPT: [&str; 3] = ["key", "encrypt", "issuing"];
+const DECRYPT: [&str; 3] = ["key", "decrypt", "issuing"];
+const CHANGE: [&str; 3] = ["key", "change-passphrase", "issuing"];
+
+#[test]
+fn what_is_so_already() {
+    let stage = Stage::open();
+    for act in [&DECRYPT, &CHANGE] {
+        // Before anybody is asked for a passphrase.
+        let said = stage.unchanged(REFUSED, act);
+        assert!(
+            said.contains("issuing/g0001/ca.key is not encrypted"),
+            "{said}"
+        );
+        assert!(said.contains("pgpki key encrypt issuing"), "{said}");
+    }
+    let stage = Stage::encrypted();
+    let said = stage.unchanged(REFUSED, &ENCRYPT);
+    assert!(said.contains("is encrypted already"), "{said}");
+    assert!(
+        said.contains("pgpki key change-passphrase issuing"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_passphrase_that_is_missing_or_wrong() {
+    let stage = Stage::encrypted();
+    for act in [
+        &DECRYPT[..],
+        &[&CHANGE[..], &["--new-passphrase-file", "other"]].concat(),
+    ] {
+        let said = stage.unchanged(USAGE, act);
+        assert!(said.contains("--passphrase-file"), "{said}");
+        let wrong = [act, &["--passphrase-file", "wrong"]].concat();
+        let said = stage.unchanged(BAD_INPUT, &wrong);
+        assert!(
+            said.contains("the passphrase does not open the key"),
+            "{said}"
+        );
+    }
+    let said = stage.unchanged(
+        USAGE,
+        &[&CHANGE[..], &["--passphrase-file", "right"]].concat(),
+    );
+    assert!(said.contains("--new-passphrase-file"), "{said}");
+    let said = Stage::open().unchanged(USAGE, &ENCRYPT);
+    assert!(said.contains("--generate-passphrase"), "{said}");
+}
+
+/// What a run that was killed has left: some keys changed, some not. Only with the passphrase of those can the rest follow.
+#[test]
+fn half_of_it_is_gone_on_with() {
+    let stage = Stage::open();
+    stage.ends(DONE, &["rotate", "--issuing"]);
+    let open = fs::read(stage.key("issuing", 2)).unwrap();
+    let with = |file| [&ENCRYPT[..], &["--new-passphrase-file", file]].concat();
+    stage.ends(DONE, &with("right"));
+    fs::write(stage.key("issuing", 2), &open).unwrap();
+
+    let said = stage.unchanged(REFUSED, &with("other"));
+    assert!(said.contains("with another passphrase"), "{said}");
+    let generated = [&ENCRYPT[..], &["--generate-passphrase"]].concat();
+    stage.unchanged(REFUSED, &generated);
+    let said = stage.ends(DONE, &with("right"));
+    assert!(said.contains("g0002") && !said.contains("g0001"), "{said}");
+    assert!(stage.openssl_opens("issuing", 1, "right"));
+    assert!(stage.openssl_opens("issuing", 2, "right") && stage.is_encrypted("issuing", 2));
+
+    // The same half way through a change of passphrases.
+    let first = fs::read(stage.key("issuing", 1)).unwrap();
+    let change = [
+        "--passphrase-file",
+        "right",
+        "--new-passphrase-file",
+        "other",
+    ];
+    let change = [&CHANGE[..], &change].concat();
+    stage.ends(DONE, &change);
+    fs::write(stage.key("issuing", 1), &first).unwrap();
+    let said = stage.ends(DONE, &change);
+    assert!(said.contains("g0001") && !said.contains("g0002"), "{said}");
+    assert!(stage.openssl_opens("issuing", 1, "other"));
+    let said = stage.ends(DONE, &change);
+    assert!(said.contains("has that passphrase already"), "{said}");
+}
+
+/// A former CA's key with a passphrase that nobody gave stays, and is named.
+#[test]
+fn a_former_key_under_another_passphrase() {
+    let stage = Stage::encrypted();
+    let former = fs::read(stage.key("issuing", 1)).unwrap();
+    let change = [
+        "--passphrase-file",
+        "right",
+        "--new-passphrase-file",
+        "other",
+    ];
+    stage.ends(DONE, &[&CHANGE[..], &change].concat());
+    let rotate = ["rotate", "--issuing", "--issuing-passphrase-file", "other"];
+    stage.ends(DONE, &rotate);
+    fs::write(stage.key("issuing", 1), &former).unwrap();
+    let said = stage.ends(
+        FINDINGS,
+        &[&DECRYPT[..], &["--passphrase-file", "other"]].concat(),
+    );
+    assert!(
+        said.contains("left") && said.contains("g0001/ca.key"),
+        "{said}"
+    );
+    assert!(stage.is_encrypted("issuing", 1) && !stage.is_encrypted("issuing", 2));
+}
+
+#[test]
+fn a_damaged_key() {
+    let stage = Stage::open();
+    fs::write(stage.key("issuing", 1), "garbage\n").unwrap();
+    let with = [&ENCRYPT[..], &["--new-passphrase-file", "right"]].concat();
+    let said = stage.unchanged(BAD_INPUT, &with);
+    assert!(said.contains("issuing/g0001/ca.key"), "{said}");
+    // One that others may have read, or changed, is no key to go on with.
+    let stage = Stage::open();
+    fs::set_permissions(stage.key("issuing", 1), PermissionsExt::from_mode(0o644)).unwrap();
+    stage.unchanged(REFUSED, &with);
+    // Nor one that is a link to elsewhere.
+    let stage = Stage::open();
+    let key = stage.key("issuing", 1);
+    fs::rename(&key, stage.scene.path("elsewhere")).unwrap();
+    std::os::unix::fs::symlink(stage.scene.path("elsewhere"), &key).unwrap();
+    let before = fs::read(stage.scene.path("elsewhere")).unwrap();
+    stage.unchanged(BAD_INPUT, &with);
+    assert_eq!(fs::read(stage.scene.path("elsewhere")).unwrap(), before);
+}
+
+/// That nobody reads the report does not undo what was done.
+#[test]
+fn a_closed_output() {
+    let stage = Stage::open();
+    let program = env!("CARGO_BIN_EXE_pgpki");
+    let line = format!("'{program}' key encrypt issuing --new-passphrase-file right | true");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &line]).current_dir(stage.scene.path(""));
+    shell.env("PGPKI_HOME", stage.scene.home());
+    let output = shell.output().unwrap();
+    assert!(output.stderr.is_empty(), "{output:?}");
+    assert!(stage.openssl_opens("issuing", 1, "right") && stage.is_encrypted("issuing", 1));
+}
+
+/// Two at once take turns: one does it, the other finds it done.
+#[test]
+fn two_at_once() {
+    let stage = Stage::open();
+    let with = [&ENCRYPT[..], &["--new-passphrase-file", "right"]].concat();
+    let mut running: Vec<_> = (0..2)
+        .map(|_| {
+            let mut command = stage.command(&with);
+            let quiet = command.stdout(std::process::Stdio::null());
+            quiet.stderr(std::process::Stdio::null()).spawn().unwrap()
+        })
+        .collect();
+    let ended = running.iter_mut().map(|child| child.wait().unwrap().code());
+    let mut ended: Vec<_> = ended.collect();
+    ended.sort_unstable();
+    assert_eq!(ended, [Some(DONE), Some(REFUSED)]);
+    assert!(stage.openssl_opens("issuing", 1, "right") && stage.is_encrypted("issuing", 1));
+}
