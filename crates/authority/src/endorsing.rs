@@ -85,6 +85,7 @@ impl Endorser {
             until: Some(self.chain.until()),
         };
         let certificate = self.ca.issue(&new, now)?.der;
+        self.chain.check_subject(&certificate)?;
         Ok(Endorsement::new(certificate, self.chain.clone())?)
     }
 }

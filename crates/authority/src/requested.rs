@@ -187,8 +187,17 @@ fn open_key(
         path: dir.path().join(KEY),
         source,
     })?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| damaged(KEY))?;
-    Ok((key.into(), KeptKey::Pem(Zeroizing::new(text.to_owned()))))
+    let kept = match passphrase {
+        // It may have waited in the clear; whoever gives a passphrase does not want it to be kept so.
+        Some(passphrase) => key
+            .to_encrypted_pem(passphrase)
+            .map_err(AuthorityError::from)?,
+        None => {
+            let text = std::str::from_utf8(&bytes).map_err(|_| damaged(KEY))?;
+            Zeroizing::new(text.to_owned())
+        }
+    };
+    Ok((key.into(), KeptKey::Pem(kept)))
 }
 
 impl Requested {
@@ -266,7 +275,8 @@ impl Requested {
         now: OffsetDateTime,
     ) -> Result<Answered, RequestedError> {
         let (key, kept) = open_key(&self.dir, hardware, passphrase)?;
-        let (certificate, chain) = IssuerChain::read_answer(file, beside, &key.public_key(), now)?;
+        let (public, asked) = (key.public_key(), &self.settings.permitted);
+        let (certificate, chain) = IssuerChain::read_answer(file, beside, &public, asked, now)?;
         Ok(Answered {
             key,
             kept,

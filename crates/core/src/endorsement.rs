@@ -3,14 +3,15 @@
 
 mod pkcs7;
 
-use time::OffsetDateTime;
+use time::{OffsetDateTime, UtcOffset};
 
 use crate::document::{
     CertificateFacts, Document, Item, KeyKind, Place, ReadError, Signature, Strength, der,
 };
 use crate::issue::{CaFacts, IssueError, parse};
-use crate::name_constraints::NameConstraints;
+use crate::name_constraints::{NameConstraints, Permitted};
 use crate::subject_key::SubjectKey;
+use crate::validity::Validity;
 
 /// More CAs than this above one another are a mistake, or an attempt to keep us busy.
 const MAX_LENGTH: usize = 8;
@@ -79,7 +80,7 @@ pub enum EndorsementError {
     #[error("{0:?} may not sign certificates: its keyUsage has no keyCertSign")]
     NoCertSign(String),
     /// No room below it.
-    #[error("{name:?} has a path length of {limit}: {needed} CAs would be below it")]
+    #[error("{name:?} has a path length of {limit}: {needed} {} would be below it", if *needed == 1 { "CA" } else { "CAs" })]
     PathLength {
         /// The CA.
         name: String,
@@ -92,7 +93,7 @@ pub enum EndorsementError {
     #[error("{0:?} may not sign for servers: its extendedKeyUsage has no serverAuth")]
     NotForServers(String),
     /// Not now.
-    #[error("{name:?} counts from {not_before} until {not_after}, and it is {now} now")]
+    #[error("{name:?} counts from {} until {}, and it is {} now", second(*not_before), second(*not_after), second(*now))]
     NotValid {
         /// The CA.
         name: String,
@@ -137,6 +138,13 @@ pub enum EndorsementError {
     Issue(#[from] IssueError),
 }
 
+/// `2027-11-22 03:14:15 UTC`: certificates know no fractions of a second.
+pub(crate) fn second(instant: OffsetDateTime) -> String {
+    let utc = instant.to_offset(UtcOffset::UTC);
+    let (hour, minute, second) = utc.to_hms();
+    format!("{} {hour:02}:{minute:02}:{second:02} UTC", utc.date())
+}
+
 impl EndorsementError {
     /// Whether the CA is sound, and does not allow what is wanted.
     #[must_use]
@@ -166,7 +174,7 @@ impl IssuerChain {
     }
 
     /// Takes what a CA made of our request: our issuing CA's certificate first, and the CAs above it, in this file or
-    /// beside it.
+    /// beside it. `asked` are the names that the request wanted it to be held to.
     ///
     /// # Errors
     /// As for [`IssuerChain::read`], or it is for another key, or cannot be an issuing CA's.
@@ -174,6 +182,7 @@ impl IssuerChain {
         file: &[u8],
         beside: &[u8],
         key: &SubjectKey,
+        asked: &Permitted,
         now: OffsetDateTime,
     ) -> Result<(Vec<u8>, Self), EndorsementError> {
         let mut found = certificates(file)?;
@@ -188,8 +197,15 @@ impl IssuerChain {
         }
         check(&answer, 0, now)?;
         check_issuing(&answer)?;
-        let issuer = issuer_of(&answer, &found)?;
-        Ok((answer.der, Self::above(issuer, &found, now)?))
+        if !asked.is_everything() && constraints_of(&answer.der).is_none() {
+            return Err(EndorsementError::NotIssuing {
+                name: answer.title(),
+                why: "it lacks the name constraints that the request asks for",
+            });
+        }
+        let chain = Self::above(issuer_of(&answer, &found, now)?, &found, now)?;
+        chain.check_subject(&answer.der)?;
+        Ok((answer.der, chain))
     }
 
     /// A chain as [`IssuerChain::to_record`] wrote it down. Nothing is checked again.
@@ -240,11 +256,24 @@ impl IssuerChain {
             if chain.len() == MAX_LENGTH {
                 return Err(EndorsementError::TooLong);
             }
-            last = issuer_of(last, found)?;
+            last = issuer_of(last, found, now)?;
             chain.push(last);
         }
         let chain = chain.into_iter().map(|facts| facts.der.clone()).collect();
         Ok(Self::of(chain)?)
+    }
+
+    /// That every CA of the chain may sign for the subject of this CA's certificate (DER).
+    ///
+    /// # Errors
+    /// One of them may not, and no client would accept what is below it.
+    pub fn check_subject(&self, certificate: &[u8]) -> Result<(), IssueError> {
+        let parsed = parse(certificate)?;
+        for constraints in &self.constraints {
+            // A CA's common name is no host name, whatever it looks like.
+            constraints.check_certificate(parsed.subject().as_raw(), "", &[])?;
+        }
+        Ok(())
     }
 
     /// The certificate of the CA that signs, DER.
@@ -326,10 +355,12 @@ fn certificates(file: &[u8]) -> Result<Vec<CertificateFacts>, EndorsementError> 
     }
 }
 
-/// Who signed a certificate. Of two that did, such as a root and the same root under another one, the self-signed.
+/// Who signed a certificate. Of several that did, such as a root and the same root under another one, or a CA and the same
+/// CA renewed, one that counts at `now`, and of those the self-signed.
 fn issuer_of<'a>(
     certificate: &CertificateFacts,
     found: &'a [CertificateFacts],
+    now: OffsetDateTime,
 ) -> Result<&'a CertificateFacts, EndorsementError> {
     let name = certificate.title();
     let issuer = certificate.issuer.clone();
@@ -342,11 +373,19 @@ fn issuer_of<'a>(
     }
     let verdicts = named.iter().map(|it| (certificate.signed_by(it), *it));
     let verdicts: Vec<_> = verdicts.collect();
-    let mut good = verdicts
+    let good = verdicts
         .iter()
         .filter(|(verdict, _)| *verdict == Signature::Good);
-    let self_signed = good.clone().find(|(_, issuer)| issuer.self_signed);
-    if let Some((_, issuer)) = self_signed.or_else(|| good.next()) {
+    let counts = |issuer: &CertificateFacts| {
+        let Validity {
+            not_before,
+            not_after,
+        } = issuer.validity;
+        (not_before..=not_after).contains(&now)
+    };
+    // Of equals, the first.
+    let best = good.min_by_key(|(_, issuer)| (!counts(issuer), !issuer.self_signed));
+    if let Some((_, issuer)) = best {
         return Ok(issuer);
     }
     match verdicts
@@ -438,6 +477,9 @@ fn check_issuing(answer: &CertificateFacts) -> Result<(), EndorsementError> {
     }
     if !answer.may("cRLSign") {
         return not_issuing("its keyUsage has no cRLSign");
+    }
+    if answer.path_length != Some(0) {
+        return not_issuing("its path length is not 0, and it could make further CAs");
     }
     if answer.common_name.as_deref().is_none_or(str::is_empty) {
         return not_issuing("its subject has no common name");

@@ -26,6 +26,8 @@ pub struct NotPermitted {
     pub ca: String,
     /// What its certificate says, such as `permits only DNS names in example.com`.
     pub rule: String,
+    /// Whether it is the subject, and none of the host names or addresses.
+    pub is_subject: bool,
 }
 
 /// What a CA's certificate says about names.
@@ -104,10 +106,10 @@ impl NameConstraints {
     ) -> Result<(), NotPermitted> {
         let rdns = subject::read(subject).unwrap_or_default();
         if !rdns.is_empty() {
-            let shown = format!(
-                "the subject with the common name \"{}\"",
-                printable(common_name)
-            );
+            let shown = match common_name {
+                "" => "the issuing CA's own subject".to_owned(),
+                name => format!("the subject with the common name \"{}\"", printable(name)),
+            };
             self.check(&Named::Directory(&rdns), shown)?;
         }
         hosts.iter().try_for_each(|host| self.check_host(host))?;
@@ -127,6 +129,7 @@ impl NameConstraints {
             name: shown.to_string(),
             ca: self.ca.clone(),
             rule,
+            is_subject: kind == Kind::Directory,
         };
         let mut excluded = self.excluded.iter();
         if let Some(subtree) = excluded.find(|subtree| subtree.touches(name)) {

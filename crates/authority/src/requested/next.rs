@@ -103,7 +103,7 @@ impl Authority {
         if cas.any(|ca| ca.state != CaState::Pending && is_it(&ca.certificate)) {
             return Ok(NextAnswer::Taken);
         }
-        let (certificate, chain) = IssuerChain::read_answer(file, beside, &public, now)?;
+        let (certificate, chain) = IssuerChain::read_answer(file, beside, &public, &self.settings.permitted, now)?;
         Ok(NextAnswer::Good(Box::new(Answered {
             key,
             kept,

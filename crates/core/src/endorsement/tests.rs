@@ -8,13 +8,15 @@ use super::*;
 use crate::issue::{Ca, CaName, Holder, NewIssuing};
 use crate::key::{KeyAlgorithm, PrivateKey};
 use crate::name::Organization;
-use crate::name_constraints::Permitted;
 use crate::validity::Days;
 
 /// CAs that openssl made, in one folder.
 struct Company(TempDir);
 
 const CA: &str = "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\n\
+    subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid";
+
+const ISSUING: &str = "basicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=critical,keyCertSign,cRLSign\n\
     subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid";
 
 impl Company {
@@ -479,10 +481,11 @@ fn an_answer_is_for_the_key_that_asked_and_can_be_an_issuing_ca() {
             &company.read(answer),
             &company.read(beside),
             &public(key),
+            &Permitted::default(),
             now(),
         )
     };
-    company.ca("ours", Some("sub"), CA, "");
+    company.ca("ours", Some("sub"), ISSUING, "");
     for (answer, beside) in [
         (vec!["ours", "sub", "root"], vec![]),
         (vec!["root", "ours", "sub"], vec![]),
@@ -510,13 +513,19 @@ fn an_answer_is_for_the_key_that_asked_and_can_be_an_issuing_ca() {
         ),
         (
             "nocrl",
-            "basicConstraints=critical,CA:TRUE\nkeyUsage=keyCertSign",
+            "basicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=keyCertSign",
             "has no cRLSign",
         ),
         (
             "signing",
             "basicConstraints=critical,CA:TRUE\nkeyUsage=cRLSign",
             "has no keyCertSign",
+        ),
+        ("open", CA, "path length is not 0"),
+        (
+            "deep",
+            &CA.replace("CA:TRUE", "CA:TRUE,pathlen:1"),
+            "path length is not 0",
         ),
     ] {
         company.ca(name, Some("sub"), extensions, "");
@@ -525,4 +534,63 @@ fn an_answer_is_for_the_key_that_asked_and_can_be_an_issuing_ca() {
     }
     let error = read(&["root"], &[], "root").unwrap_err();
     assert!(error.to_string().contains("its own key"), "{error}");
+}
+
+#[test]
+fn an_answer_is_held_to_the_names_that_the_request_asks_for() {
+    let company = Company::new();
+    company.ca("root", None, CA, "");
+    company.ca("free", Some("root"), ISSUING, "");
+    let constraints = "nameConstraints=critical,permitted;DNS:example.com";
+    company.ca(
+        "held",
+        Some("root"),
+        &format!("{ISSUING}\n{constraints}"),
+        "",
+    );
+    let asked = Permitted::new(&["example.com".to_owned()], &[]).unwrap();
+    for (name, good) in [("free", false), ("held", true)] {
+        let key = std::fs::read(company.0.path().join(format!("{name}.key"))).unwrap();
+        let key = SubjectKey::from(&PrivateKey::read(&key, None).unwrap());
+        let file = company.read(&[name, "root"]);
+        let read = IssuerChain::read_answer(&file, b"", &key, &asked, now());
+        assert_eq!(read.is_ok(), good, "{name}: {read:?}");
+    }
+}
+
+/// Openssl refuses such a chain with "excluded subtree violation".
+#[test]
+fn an_answer_has_a_name_that_every_ca_above_may_sign_for() {
+    let company = Company::new();
+    let excluded = "nameConstraints=critical,excluded;dirName:base\n[base]\nO=Company\nCN=ours";
+    company.ca("root", None, &format!("{CA}\n{excluded}"), "");
+    company.ca("sub", Some("root"), CA, "");
+    company.ca("ours", Some("sub"), ISSUING, "");
+    let key = std::fs::read(company.0.path().join("ours.key")).unwrap();
+    let key = SubjectKey::from(&PrivateKey::read(&key, None).unwrap());
+    let file = company.read(&["ours", "sub", "root"]);
+    let read = IssuerChain::read_answer(&file, b"", &key, &Permitted::default(), now());
+    let error = read.unwrap_err().to_string();
+    assert!(error.contains("may not sign"), "{error}");
+}
+
+#[test]
+fn of_a_ca_and_the_same_ca_renewed_the_one_that_counts_is_taken() {
+    let company = Company::new();
+    company.ca("root", None, CA, "");
+    company.ca("sub", Some("root"), CA, "");
+    let renewed = company.read(&["sub"]);
+    company.certify("sub", Some("root"), CA, "-days 1");
+    let former = company.read(&["sub"]);
+    company.ca("below", Some("sub"), CA, "");
+    let file = [
+        company.read(&["below"]),
+        former,
+        renewed,
+        company.read(&["root"]),
+    ]
+    .concat();
+    let later = now() + time::Duration::days(5);
+    let chain = IssuerChain::read(&file, later).unwrap();
+    assert!(chain.until() > later);
 }
