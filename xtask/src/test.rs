@@ -75,9 +75,20 @@ fn names_packages(args: &[String]) -> bool {
         .any(|arg| arg.starts_with("-p") || arg.starts_with("--package"))
 }
 
-/// The cargo that runs us.
+/// The cargo that runs us, in the environment that whoever called it had.
+///
+/// What cargo tells the program that it runs, such as `CARGO_PKG_NAME`, ring's build script looks at: cargo would build it
+/// anew, and all that depends on it, each time that one cargo follows the other.
 pub(crate) fn cargo() -> Command {
-    Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let is_about_us =
+        |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(is_about_us) {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
 }
 
 #[cfg(test)]
