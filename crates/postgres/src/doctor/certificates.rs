@@ -53,7 +53,7 @@ fn encrypted(finding: Finding, configuration: &Configuration) -> Option<Finding>
     let [command, at_reload] = KEY_PARAMETERS.map(|name| configuration.value(name));
     if command.is_empty() {
         return Some(Finding::error(
-            finding.code,
+            "key-encrypted",
             format!("{}, and ssl_passphrase_command is not set", finding.message),
             "Set it to a command that prints the passphrase, and ssl_passphrase_command_supports_reload = on: \
              until then the server neither reloads nor starts with this key.",
@@ -61,7 +61,7 @@ fn encrypted(finding: Finding, configuration: &Configuration) -> Option<Finding>
     }
     (!is_true(&at_reload)).then(|| {
         Finding::warning(
-            finding.code,
+            "key-encrypted",
             format!(
                 "{}, and ssl_passphrase_command_supports_reload is off",
                 finding.message
