@@ -115,7 +115,7 @@ fn answered(
         now,
     );
     answered.map_err(|error| match error {
-        RequestedError::Answer(error) => issuer::endorsement(file, &error),
+        RequestedError::Answer(error) => issuer::answer(file, &error),
         error => error.into(),
     })
 }
@@ -161,17 +161,6 @@ impl From<RequestedError> for Failure {
                 ..
             } => Self::new(Exit::Usage, error)
                 .hint("Give --issuing-passphrase-file FILE, as when it was made"),
-            RequestedError::Waits { ref path } => {
-                let hint = format!(
-                    "Take the answer: pgpki rotate --install-issuing FILE; or begin anew, after: rm -r {}",
-                    path.display()
-                );
-                Self::new(Exit::Refused, error).hint(hint)
-            }
-            RequestedError::NotEndorsed(_) => Self::new(Exit::Refused, error)
-                .hint("pgpki rotate --issuing makes the next one. An authority under a company's CA begins so: pgpki init"),
-            RequestedError::NothingWaits { .. } => Self::new(Exit::BadInput, error)
-                .hint("pgpki rotate --request-issuing FILE makes one"),
             RequestedError::Damaged { .. } => Self::new(Exit::BadInput, error)
                 .hint("Nothing was made. Remove that directory, and begin with another request"),
             _ => Self::new(Exit::BadInput, error).hint("Nothing was made"),
