@@ -10,6 +10,7 @@ mod crls;
 pub mod facts;
 mod gather;
 mod names;
+mod passphrase;
 mod reload;
 mod revoked;
 mod roles;
@@ -52,6 +53,7 @@ pub fn judge(facts: &Facts, now: OffsetDateTime) -> Vec<Located> {
         settings::judge(facts),
         access::judge(facts),
         certificates,
+        passphrase::judge(facts),
         revoked.into_iter().collect(),
         crls::judge(facts),
         names::judge(facts),

@@ -22,9 +22,11 @@ pub(super) fn judge(facts: &Facts, now: OffsetDateTime) -> Vec<Located> {
     }
     let members = members(&facts.files);
     let mut findings: Vec<Located> = members.iter().filter_map(unreadable).collect();
-    let documents = members
-        .iter()
-        .map(|it| (it.name.clone(), it.file.content.as_ref().ok().cloned()));
+    let documents = members.iter().map(|it| {
+        let opened = facts.opened_key().filter(|_| it.name == KEY);
+        let seen = opened.or(it.file.content.as_ref().ok());
+        (it.name.clone(), seen.cloned())
+    });
     let bundle = Bundle::new(documents.collect());
     let is_other_peoples = chain_leads_elsewhere(&bundle);
     for found in bundle.findings(now, Within::Third) {

@@ -320,4 +320,30 @@ pub struct ServerIssued {
     pub hosts: Vec<Host>,
     /// Whether roots, chain or CRLs there are older than what the authority has.
     pub is_behind: bool,
+    /// The file with the passphrase of its key, if that is to be encrypted.
+    pub passphrase_file: Option<PassphraseFile>,
+}
+
+/// The file from which the server has the passphrase of its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PassphraseFile {
+    /// The file.
+    pub path: PathBuf,
+    /// What it is worth.
+    pub state: PassphraseState,
+    /// The installed key, opened as far as the passphrase does; nothing where either could not be read.
+    pub key: Option<Document>,
+}
+
+/// What a file with a passphrase is worth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PassphraseState {
+    /// The server, and nobody else, has a passphrase from it.
+    Usable,
+    /// Others have it as well.
+    Open(Unseen),
+    /// The server has none from it.
+    Unusable(Unseen),
+    /// It could not be read here.
+    Unknown(Unseen),
 }

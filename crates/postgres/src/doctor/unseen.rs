@@ -5,7 +5,9 @@ use pgpki_core::finding::Finding;
 use pgpki_core::key_file::FileKind;
 
 use super::Located;
-use super::facts::{Absent, Facts, FileSeen, NotRead, NotServed, State, Unseen};
+use super::facts::{
+    Absent, Facts, FileSeen, NotRead, NotServed, PassphraseFile, PassphraseState, State, Unseen,
+};
 
 pub(super) fn judge(facts: &Facts) -> Vec<Located> {
     let mut seen = List::default();
@@ -35,6 +37,13 @@ pub(super) fn judge(facts: &Facts) -> Vec<Located> {
     }
     for file in facts.files.all() {
         seen.file(file);
+    }
+    if let Some(PassphraseFile {
+        state: PassphraseState::Unknown(unseen),
+        ..
+    }) = facts.passphrase_file()
+    {
+        seen.not("the file with the key's passphrase", unseen);
     }
     seen.questions(facts);
     seen.findings.into_iter().map(Located::from).collect()

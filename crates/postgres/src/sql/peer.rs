@@ -10,7 +10,8 @@ use nix::sys::socket::sockopt::SendTimeout;
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, UnixAddr, connect as connect_socket, setsockopt, socket,
 };
-use nix::unistd::{Uid, User, geteuid, seteuid};
+use nix::unistd::{Uid, User, geteuid};
+use rustix::thread::set_thread_res_uid;
 
 use super::SqlCause;
 
@@ -61,18 +62,19 @@ fn connect_within(path: &Path, patience: Duration) -> io::Result<UnixStream> {
     Ok(UnixStream::from(socket))
 }
 
-/// While it lives, the process acts as another user.
+/// While it lives, this thread acts as another user, and the others do not: what a process shares by POSIX, Linux keeps for
+/// each thread.
 struct TakenOn {
     caller: Uid,
 }
 
 impl TakenOn {
     fn take_on(uid: Uid, caller: Uid) -> Result<Self, SqlCause> {
-        match seteuid(uid) {
+        match act_as(uid) {
             Ok(()) => Ok(Self { caller }),
             Err(error) => Err(SqlCause::User {
                 uid,
-                reason: error.desc().to_owned(),
+                reason: error.to_string(),
             }),
         }
     }
@@ -82,8 +84,45 @@ impl Drop for TakenOn {
     fn drop(&mut self) {
         // The real user is still root, so this cannot be refused; and nothing may go on as anybody
         // else.
-        if let Err(error) = seteuid(self.caller) {
+        if let Err(error) = act_as(self.caller) {
             panic!("cannot be the user {} again: {error}", self.caller);
         }
+    }
+}
+
+/// Changes the effective user of this thread.
+fn act_as(uid: Uid) -> rustix::io::Result<()> {
+    set_thread_res_uid(None, rustix::thread::Uid::from_raw(uid.as_raw()), None)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+
+    /// `nobody`, on every Linux.
+    const NOBODY: Uid = Uid::from_raw(65534);
+
+    #[test]
+    fn other_threads_stay_who_they_are() {
+        let caller = geteuid();
+        let (ask, asked) = mpsc::channel();
+        let (say, said) = mpsc::channel();
+        // Begun before: a new thread is who the one was that began it.
+        let beside = thread::spawn(move || {
+            asked.recv().unwrap();
+            say.send(geteuid()).unwrap();
+        });
+        let taken_on = TakenOn::take_on(NOBODY, caller);
+        assert_eq!(taken_on.is_ok(), caller.is_root());
+        assert_eq!(geteuid() == NOBODY, caller.is_root());
+        ask.send(()).unwrap();
+        assert_eq!(said.recv().unwrap(), caller);
+        drop(taken_on);
+        assert_eq!(geteuid(), caller);
+        beside.join().unwrap();
     }
 }
