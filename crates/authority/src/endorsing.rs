@@ -172,9 +172,15 @@ impl Authority {
         }
     }
 
-    /// Whether nobody certifies the next issuing CA, although somebody has to.
-    pub(crate) fn needs_endorsement(&self, now: OffsetDateTime) -> bool {
-        self.endorsing.is_none() && self.check_unendorsed(now).is_err()
+    /// That somebody certifies the next issuing CA, if somebody has to.
+    ///
+    /// # Errors
+    /// As for [`Authority::check_unendorsed`].
+    pub(crate) fn check_endorsing(&self, now: OffsetDateTime) -> Result<(), AuthorityError> {
+        match self.endorsing {
+            Some(_) => Ok(()),
+            None => self.check_unendorsed(now),
+        }
     }
 
     /// That a new issuing CA may sign for whoever has a certificate now: otherwise none of them could be renewed.

@@ -134,14 +134,28 @@ impl Hierarchy {
     }
 
     /// The issuing CA that signs for servers, if a CA of somebody else's has endorsed it, whether that counts or not: its
-    /// successor needs an endorsement as well.
+    /// successor needs an endorsement as well. Where it had to do without, because the one before was revoked in a hurry,
+    /// the last one that was endorsed: clients have been handed the root that its chain ends in.
     #[must_use]
     pub fn endorsed(&self, now: OffsetDateTime) -> Option<(&KnownCa, &Endorsement)> {
         let signer = self.server_signer(now)?;
-        Some((signer, signer.endorsement.as_ref()?))
+        let up_to_it = self.cas.iter().rev().filter(|ca| {
+            ca.profile == Profile::Issuing && ca.state != CaState::Pending && ca.id <= signer.id
+        });
+        let mut endorsed = up_to_it.filter_map(|ca| Some((ca, ca.endorsement.as_ref()?)));
+        endorsed.next()
     }
 
-    /// The roots of others that a client has to trust at `now`, DER, the newest first: servers' chains end there.
+    /// Whether the issuing CA that signs for servers has no endorsement, although one before it had.
+    #[must_use]
+    pub fn lacks_endorsement(&self, now: OffsetDateTime) -> bool {
+        let signer = self.server_signer(now).map(|ca| ca.id);
+        self.endorsed(now)
+            .is_some_and(|(ca, _)| Some(ca.id) != signer)
+    }
+
+    /// The roots of others that a client has to trust at `now`, DER, the newest first: servers' chains end there, or will
+    /// again once the next issuing CA is endorsed, and what is handed over meanwhile has to last.
     #[must_use]
     pub fn roots_of_others(&self, now: OffsetDateTime) -> Vec<&[u8]> {
         let mut roots = Vec::new();
@@ -150,6 +164,12 @@ impl Hierarchy {
             if !roots.contains(&root) {
                 roots.push(root);
             }
+        }
+        if self.lacks_endorsement(now)
+            && let Some((_, endorsement)) = self.endorsed(now)
+            && !roots.contains(&endorsement.chain.root())
+        {
+            roots.push(endorsement.chain.root());
         }
         roots
     }

@@ -9,11 +9,11 @@ use std::path::PathBuf;
 
 use pgpki_core::key::{KeyError, PrivateKey};
 use pgpki_core::profile::Profile;
-use pgpki_fs::{IoError, Rewriting};
+use pgpki_fs::{IoError, PrivateDir, PrivateError, Rewriting, WalkError};
 use zeroize::Zeroizing;
 
 use crate::authority::{Authority, AuthorityError};
-use crate::ca_store::{CaStore, CaStoreError};
+use crate::ca_store::{CaStore, CaStoreError, KEY};
 
 /// What is to become of the keys of one kind of CA.
 #[derive(Clone, Copy)]
@@ -61,6 +61,12 @@ pub enum KeyChangeError {
     #[error("{} is encrypted already, and with another passphrase", path.display())]
     OtherPassphrase {
         /// The key.
+        path: PathBuf,
+    },
+    /// The next issuing CA's key waits with a request: it would be the only one left as it was.
+    #[error("a request for the next issuing CA waits for its answer: {}", path.display())]
+    Waits {
+        /// Its directory.
         path: PathBuf,
     },
     /// Some keys were changed, and then it failed.
@@ -126,7 +132,24 @@ impl Authority {
         profile: Profile,
         change: KeyChange<'_>,
     ) -> Result<(), KeyChangeError> {
-        self.store(profile).keys_to_change(change).map(drop)
+        self.store(profile).keys_to_change(change)?;
+        self.check_nothing_waits(profile)
+    }
+
+    /// A key in a token is no matter: nothing in the home is any different for it.
+    fn check_nothing_waits(&self, profile: Profile) -> Result<(), KeyChangeError> {
+        if profile == Profile::Root {
+            return Ok(());
+        }
+        let path = self.next_request();
+        let dir = match PrivateDir::open(&path) {
+            Err(PrivateError::Directory(WalkError::Missing { .. })) => return Ok(()),
+            opened => opened.map_err(AuthorityError::from)?,
+        };
+        match dir.has_secret(KEY).map_err(AuthorityError::from)? {
+            true => Err(KeyChangeError::Waits { path }),
+            false => Ok(()),
+        }
     }
 
     /// Makes the keys of a profile's CAs anew, beside those that there are. The authority is open alone.
@@ -142,6 +165,7 @@ impl Authority {
         self.sweep_home()?;
         let store = self.store(profile);
         let (keys, newest) = store.keys_to_change(change)?;
+        self.check_nothing_waits(profile)?;
         let mut changed = ChangedKeys {
             files: Vec::new(),
             left: Vec::new(),

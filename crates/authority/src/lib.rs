@@ -45,7 +45,8 @@ pub use revocation::Revocation;
 pub use root_change::Dependents;
 pub use secrets::{GivenSecrets, NoSecrets, SecretError, Secrets};
 pub use server_passphrase::{
-    ServerPassphraseError, prepare_server_passphrase, undo_server_passphrase,
+    ServerPassphraseError, look_at_server_passphrase, prepare_server_passphrase,
+    undo_server_passphrase,
 };
 pub use servers::{NoServers, Servers, Session, Sessions, TakenUp};
 pub use sign::{Order, SignError};

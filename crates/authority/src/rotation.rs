@@ -61,8 +61,11 @@ pub struct Seen {
 pub struct Report {
     /// The new CA that signs from now on, if there is one, and how it came about.
     pub succession: Option<(Step, Issued)>,
-    /// What stands in the way of a step that is due or was asked for.
+    /// What stands in the way of a step that is due or was asked for; after one that could not wait, of the next.
     pub problem: Option<(Step, SuccessionProblem)>,
+    /// Where a request for the next issuing CA waited, whose key may have been stolen as well. It is gone, and an answer to
+    /// it must not be used.
+    pub given_up: Option<PathBuf>,
     /// Whose certificates nobody accepts any more, because their CA was revoked. Whoever prints this says so with
     /// [`Authority::told`].
     pub lost: Vec<Lost>,
@@ -129,7 +132,8 @@ impl Authority {
         let places = self.look(None, now)?;
         let settings = self.settings();
         let due = succession(&self.hierarchy, settings, request, now);
-        let step = due.filter(|_| !self.needs_endorsement(now));
+        let lacking = due.filter(|_| self.check_endorsing(now).is_err());
+        let step = due.filter(|step| lacking.is_none() || *step == Step::Compromised);
         // Decide as if the new CA were there already.
         let hierarchy = match step {
             Some(step) => self.hierarchy.after(step, settings, now),
@@ -143,7 +147,7 @@ impl Authority {
         };
         Ok(Plan {
             succession: step,
-            needs_endorsement: due.filter(|_| step.is_none()),
+            needs_endorsement: lacking,
             lost,
             elsewhere: self.due_elsewhere(request, now)?,
             ..plan
@@ -209,9 +213,16 @@ impl Authority {
             }
             return Ok(());
         };
-        match self.try_step(step, request, now) {
+        match self.try_step(step, request, now, report) {
             Ok(issued) => report.succession = Some((step, issued)),
             Err(problem) => report.problem = Some((step, problem)),
+        }
+        if report.succession.is_some()
+            && self.hierarchy.lacks_endorsement(now)
+            && let Err(error) = self.check_unendorsed(now)
+        {
+            let needed = SuccessionProblem::EndorsementNeeded(error.into());
+            report.problem = Some((Step::Issuing, needed));
         }
         Ok(())
     }
@@ -221,10 +232,12 @@ impl Authority {
         step: Step,
         request: &Request,
         now: OffsetDateTime,
+        report: &mut Report,
     ) -> Result<Issued, SuccessionProblem> {
         let failed = |error: AuthorityError| SuccessionProblem::Failed(error.into());
-        if self.endorsing.is_none() {
-            let needed = self.check_unendorsed(now);
+        // Revoking takes nobody but our own root, and cannot wait for others.
+        if step != Step::Compromised {
+            let needed = self.check_endorsing(now);
             needed.map_err(|error| SuccessionProblem::EndorsementNeeded(error.into()))?;
         }
         let is_missing = |error: &AuthorityError| error.secret().is_some_and(|it| it.is_missing);
@@ -249,7 +262,10 @@ impl Authority {
         }
         match step {
             Step::Issuing => self.renew_issuing(now).map_err(failed),
-            Step::Compromised => self.replace_compromised(now).map_err(failed),
+            Step::Compromised => {
+                report.given_up = self.give_up_next_request().map_err(failed)?;
+                self.replace_compromised(now).map_err(failed)
+            }
             Step::Root => {
                 let begun = self.begin_root(now);
                 begun.map_err(SuccessionProblem::Failed)

@@ -84,7 +84,7 @@ impl ServerPassphraseError {
         match self {
             Self::File(error) => error.hint(),
             Self::Missing { path } => Some(format!(
-                "Put it back; or have a new one made, with a new key:\n\
+                "Put it back; or have a new one made, with a new key: \
                  pgpki issue-server HOST… --install DIR --server-key-passphrase {}",
                 path.display()
             )),
@@ -102,6 +102,24 @@ impl ServerPassphraseError {
                 "Name a file elsewhere, best on another file system, such as a tmpfs".to_owned(),
             ),
             Self::NotMade(_) => None,
+        }
+    }
+
+    /// Whether no more is wrong than that others than the server can read the file as well.
+    #[must_use]
+    pub fn lets_the_server_in(&self) -> bool {
+        let Self::Access {
+            owner,
+            mode,
+            server,
+            ..
+        } = self
+        else {
+            return false;
+        };
+        match owner.uid == server.uid {
+            true => mode & 0o400 != 0,
+            false => mode & 0o044 != 0,
         }
     }
 }
@@ -153,6 +171,30 @@ pub(crate) fn read(
     path: &Path,
     server: Owner,
 ) -> Result<Zeroizing<Vec<u8>>, ServerPassphraseError> {
+    match read_open(path, server)? {
+        (_, Some(error)) => Err(error),
+        (line, None) => Ok(line),
+    }
+}
+
+/// The passphrase in a file that `server` is to have its key's from, and what is wrong with who can read it, and with the
+/// way there. Nothing is changed.
+///
+/// # Errors
+/// There is none in it, or it cannot be read.
+pub fn look_at_server_passphrase(
+    path: &Path,
+    server: Owner,
+) -> Result<(Zeroizing<Vec<u8>>, Option<ServerPassphraseError>), ServerPassphraseError> {
+    let (line, access) = read_open(path, server)?;
+    Ok((line, access.or(check_way(path, server).err())))
+}
+
+/// The first line, and why it should not be used: who else can read it, or that the server cannot.
+fn read_open(
+    path: &Path,
+    server: Owner,
+) -> Result<(Zeroizing<Vec<u8>>, Option<ServerPassphraseError>), ServerPassphraseError> {
     let text = Text::read(path, MAX_FILE)?;
     let text = text.ok_or_else(|| ServerPassphraseError::Missing { path: path.into() })?;
     let bytes = Zeroizing::new(text.bytes);
@@ -162,14 +204,12 @@ pub(crate) fn read(
         0 => text.mode & BEYOND_GROUP == 0 && text.mode & 0o040 != 0,
         _ => false,
     };
-    if !is_good {
-        return Err(ServerPassphraseError::Access {
-            path: path.into(),
-            owner: text.owner,
-            mode: text.mode,
-            server,
-        });
-    }
+    let access = (!is_good).then(|| ServerPassphraseError::Access {
+        path: path.into(),
+        owner: text.owner,
+        mode: text.mode,
+        server,
+    });
     let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or(&[]);
     // As PostgreSQL does (`pg_strip_crlf`).
     let end = line.iter().rposition(|byte| *byte != b'\r');
@@ -185,7 +225,7 @@ pub(crate) fn read(
             path: path.into(),
             what,
         }),
-        None => Ok(Zeroizing::new(line.to_vec())),
+        None => Ok((Zeroizing::new(line.to_vec()), access)),
     }
 }
 

@@ -92,6 +92,7 @@ impl Authority {
     /// Makes a new issuing CA under the newest root that counts, and has it sign from now on. What
     /// the old one signed stays good, because the same root signed both. Its key is encrypted as the old one's is.
     pub fn renew_issuing(&mut self, now: OffsetDateTime) -> Result<Issued, AuthorityError> {
+        self.check_endorsing(now)?;
         let (root, ca) = self.signing_root(now)?;
         let passphrase = self.passphrase_of_the_next(Profile::Issuing)?;
         let draft = self.draft_issuing(&ca, passphrase.as_ref().map(|it| it.as_slice()), now)?;
@@ -112,6 +113,7 @@ impl Authority {
     /// The root's key cannot be opened, or another new root is already taking over.
     pub fn begin_root(&mut self, now: OffsetDateTime) -> Result<Issued, SuccessionError> {
         self.may_begin_root(now)?;
+        self.check_endorsing(now)?;
         let (old, old_ca) = self.signing_root(now)?;
         let is_over = now > old_ca.not_after();
         let predecessor = (!is_over).then_some((old, &old_ca));
@@ -273,9 +275,6 @@ impl Authority {
         now: OffsetDateTime,
     ) -> Result<Draft, AuthorityError> {
         let endorsing = self.endorsing.take();
-        if endorsing.is_none() {
-            self.check_unendorsed(now)?;
-        }
         let number = self.ledger.number_of_cas(Profile::Issuing)? + 1;
         let name = format!("{} issuing CA {number}", self.settings.name);
         let Seed { key, kept, by } = self.seed(endorsing, passphrase, &name)?;

@@ -245,6 +245,10 @@ impl From<IssueError> for Failure {
     fn from(error: IssueError) -> Self {
         match error {
             IssueError::NoHost | IssueError::LongCommonName(_) => Self::new(Exit::BadInput, error),
+            IssueError::NotPermitted(ref it) if it.is_subject => Self::new(Exit::BadInput, error).hint(
+                "Nothing was made: clients would refuse it. Subjects begin with what --organization, --country, --state,\n\
+                 --locality and --organizational-unit of pgpki init say; docs/existing-ca.md",
+            ),
             IssueError::NotPermitted(_) => Self::new(Exit::BadInput, error).hint(
                 "Nothing was made: clients would refuse it. docs/existing-ca.md says what name constraints are",
             ),

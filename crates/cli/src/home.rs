@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pgpki_authority::{Authority, Secrets};
+use pgpki_authority::requested::waiting_for;
+use pgpki_authority::{Authority, AuthorityError, Secrets};
 use pgpki_core::profile::Profile;
 use pgpki_fs::{Holder, Owner};
 
@@ -29,6 +30,27 @@ impl Home {
             None => default_home()?,
         };
         Ok(pgpki_fs::canonical(&given)?)
+    }
+
+    /// How a next step names it: ` --home DIR` if this one did, so that it is about the same authority.
+    pub(crate) fn flag(&self) -> String {
+        match (&self.home, self.path()) {
+            (Some(_), Ok(path)) => format!(" --home {}", path.display()),
+            _ => String::new(),
+        }
+    }
+
+    /// For a command that works without an authority: that the one which was named does not wait for its CA's certificate.
+    pub(crate) fn refuse_waiting(&self) -> Result<(), Failure> {
+        if self.home.is_none() {
+            return Ok(());
+        }
+        let home = self.path()?;
+        let waiting = waiting_for(&home);
+        match waiting.is_dir() && home.symlink_metadata().is_err() {
+            true => Err(AuthorityError::Waiting { home, waiting }.into()),
+            false => Ok(()),
+        }
     }
 
     /// Opens the authority for reading.

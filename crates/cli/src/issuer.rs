@@ -58,7 +58,8 @@ pub(crate) fn named(
                     "--issuer-cert has the CA's own certificate first, and --issuer-key its key",
                 )
             }
-            error => Failure::new(Exit::Refused, format!("{path}: {error}")),
+            error => Failure::new(Exit::Refused, format!("{path}: {error}"))
+                .hint(format!("Nothing was made. {SIGNER}")),
         }
     })?;
     Ok(Some(Endorsing::By(Box::new(endorser))))
@@ -144,22 +145,50 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     Ok(pgpki_fs::read_bounded(path, MAX_FILE)?)
 }
 
-/// What is wrong with somebody else's CA, or with what it has signed.
-pub(crate) fn endorsement(path: &Path, error: &EndorsementError) -> Failure {
+/// What a CA that certifies ours has to be, in words for whoever runs it.
+const SIGNER: &str = "The CA that signs needs CA:TRUE, no pathlen or one that leaves room for one more CA, and keyCertSign, \
+    and no old algorithm\nis in its chain: docs/existing-ca.md";
+
+/// What our issuing CA has to be.
+const SIGNED: &str = "Ask the company for: CA:TRUE, pathlen:0, keyCertSign, cRLSign; docs/existing-ca.md says the rest";
+
+/// What is wrong with the chain of somebody else's CA.
+fn endorsement(path: &Path, error: &EndorsementError) -> Failure {
+    unusable(path, error, "Nothing was made.", SIGNER)
+}
+
+/// What is wrong with what somebody else's CA made of a request.
+pub(crate) fn answer(path: &Path, error: &EndorsementError) -> Failure {
+    let waits = "Nothing was made, and the request still waits.";
+    unusable(path, error, waits, SIGNED)
+}
+
+fn unusable(path: &Path, error: &EndorsementError, done: &str, ask: &str) -> Failure {
     let exit = match error.is_refusal() {
         true => Exit::Refused,
         false => Exit::BadInput,
     };
     let failure = Failure::new(exit, format!("{}: {error}", path.display()));
-    match error {
-        EndorsementError::IssuerMissing { .. } => failure.hint(
-            "Nothing was made. Put the certificates up to the root, which signs itself, into the same file",
+    failure.hint(match error {
+        EndorsementError::IssuerMissing { .. } => format!(
+            "{done} Put the certificates up to the root, which signs itself, into one file: --issuer-cert"
         ),
-        EndorsementError::PathLength { .. } => failure.hint(
-            "Nothing was made. The issuing CA is one more CA below it: have another CA certify it",
+        EndorsementError::PathLength { .. } => {
+            format!("{done} The issuing CA is one more CA below it: have another CA certify it")
+        }
+        EndorsementError::OtherKey(_) => format!(
+            "{done} Its certificate has to be for the request that was written, and the key in it"
         ),
-        _ => failure.hint("Nothing was made"),
-    }
+        EndorsementError::Read(_)
+        | EndorsementError::NoCertificate
+        | EndorsementError::TooMany(_) => {
+            format!("{done} It takes certificates: PEM, DER or PKCS#7")
+        }
+        EndorsementError::NotValid { .. } => {
+            format!("{done} If this machine's clock is right, ask the company for one that counts now")
+        }
+        _ => format!("{done} {ask}"),
+    })
 }
 
 fn open_key(

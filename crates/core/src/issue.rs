@@ -13,6 +13,7 @@ pub(crate) use self::issuing::name_constraints;
 pub use self::issuing::{CaName, NewIssuing};
 use crate::ca_key::{CaKey, TokenError};
 use crate::document::printable;
+use crate::endorsement::second;
 use crate::key::KeyError;
 use crate::name::{Host, MAX_COMMON_NAME, Organization, Role};
 use crate::name_constraints::{NameConstraints, NotPermitted};
@@ -106,7 +107,7 @@ pub enum IssueError {
     )]
     LongCommonName(Host),
     /// The CA's own time is over, or has not begun.
-    #[error("the CA {ca:?} counts from {not_before} until {not_after}, and it is {now} now")]
+    #[error("the CA {ca:?} counts from {} until {}, and it is {} now", second(*not_before), second(*not_after), second(*now))]
     CaNotValid {
         /// The CA's common name.
         ca: String,

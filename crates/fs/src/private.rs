@@ -98,6 +98,21 @@ impl PrivateDir {
         }
     }
 
+    /// Removes what runs that were killed left of directories that were to stand at a canonical path. Writes nothing when
+    /// there are none.
+    ///
+    /// # Errors
+    /// The directory above is missing or cannot be listed, or a system call failed.
+    pub fn remove_unfinished(path: &Path) -> Result<(), PrivateError> {
+        let (Some(above), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(WalkError::NotCanonical { path: path.into() }.into());
+        };
+        Ok(remove_abandoned(
+            &walk::open_path(above)?,
+            &new_prefix(name),
+        )?)
+    }
+
     fn checked(dir: Dir) -> Result<Self, PrivateError> {
         check_private(&dir, Owner::caller())?;
         Ok(Self { dir })
@@ -376,7 +391,7 @@ fn begin(parent: &Dir, name: &OsStr) -> Result<Begun, PrivateError> {
             path: parent.path().join(name),
         });
     }
-    let prefix = format!(".{}.new-", name.to_string_lossy());
+    let prefix = new_prefix(name);
     remove_abandoned(parent, &prefix)?;
     let name = fresh(&prefix);
     let (dir, _) = parent.make_dir(&name, 0o700)?;
@@ -390,6 +405,11 @@ fn begin(parent: &Dir, name: &OsStr) -> Result<Begun, PrivateError> {
         private: PrivateDir { dir },
         alive,
     })
+}
+
+/// What a directory is called on its way to its name, before the random part.
+fn new_prefix(name: &OsStr) -> String {
+    format!(".{}.new-", name.to_string_lossy())
 }
 
 /// Removes what killed inits left: a key may be in it. One that is still locked is alive.

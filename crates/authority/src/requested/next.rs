@@ -11,7 +11,7 @@ use pgpki_core::request::{self, PEM_LABEL};
 use pgpki_fs::{NewPrivateDir, PrivateDir, PrivateError, WalkError};
 use time::OffsetDateTime;
 
-use super::{RequestedError, discard, is_spent, open_key, write};
+use super::{MAX_BYTES, REQUEST, RequestedError, discard, is_spent, open_key, write};
 use crate::authority::{Authority, AuthorityError};
 use crate::ca_store::KeptKey;
 use crate::endorsing::Answered;
@@ -44,6 +44,21 @@ impl Authority {
     #[must_use]
     pub fn next_request(&self) -> PathBuf {
         self.home().join(NEXT)
+    }
+
+    /// The request for the next issuing CA that waits for its answer, PEM; empty where it is damaged.
+    ///
+    /// # Errors
+    /// Its directory is not ours alone, or a system call failed.
+    pub fn waiting_request(&self) -> Result<Option<Vec<u8>>, AuthorityError> {
+        let dir = match PrivateDir::open(&self.next_request()) {
+            Err(PrivateError::Directory(WalkError::Missing { .. })) => return Ok(None),
+            opened => opened?,
+        };
+        if is_spent(&dir)? {
+            return Ok(None);
+        }
+        Ok(Some(dir.read(REQUEST, MAX_BYTES)?.unwrap_or_default()))
     }
 
     /// Makes the key of the next issuing CA, and a request with it. The authority is open alone.
@@ -103,7 +118,8 @@ impl Authority {
         if cas.any(|ca| ca.state != CaState::Pending && is_it(&ca.certificate)) {
             return Ok(NextAnswer::Taken);
         }
-        let (certificate, chain) = IssuerChain::read_answer(file, beside, &public, &self.settings.permitted, now)?;
+        let (certificate, chain) =
+            IssuerChain::read_answer(file, beside, &public, &self.settings.permitted, now)?;
         Ok(NextAnswer::Good(Box::new(Answered {
             key,
             kept,
@@ -136,6 +152,23 @@ impl Authority {
             opened => opened,
         };
         opened.map(Some)
+    }
+
+    /// Gives up the request for the next issuing CA, if one waits, and removes what killed runs have left of others: their
+    /// keys lay beside one that was stolen. Where it waited.
+    pub(crate) fn give_up_next_request(&self) -> Result<Option<PathBuf>, AuthorityError> {
+        let path = self.next_request();
+        let mut given_up = None;
+        match PrivateDir::open(&path) {
+            Err(PrivateError::Directory(WalkError::Missing { .. })) => {}
+            opened => {
+                let dir = opened?;
+                given_up = (!is_spent(&dir)?).then(|| path.clone());
+                discard(dir)?;
+            }
+        }
+        PrivateDir::remove_unfinished(&path)?;
+        Ok(given_up)
     }
 
     /// Removes the request, its key included: it has become that of an issuing CA.

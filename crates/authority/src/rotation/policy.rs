@@ -49,7 +49,8 @@ pub enum Step {
 pub struct Plan {
     /// The CA that gets a successor first.
     pub succession: Option<Step>,
-    /// A step that is due, and for which somebody else's CA has to certify the new issuing CA.
+    /// A step that is due, and for which somebody else's CA has to certify the new issuing CA. A CA that is compromised is
+    /// replaced all the same.
     pub needs_endorsement: Option<Step>,
     /// Whose certificates nobody accepts any more, because their CA was revoked, or would be.
     pub lost: Vec<Lost>,
@@ -89,6 +90,7 @@ pub fn succession(
     }
     let (next, _) = Validity::starting(now, settings.issuing).cut_to(root.facts.validity.not_after);
     let is_due = match hierarchy.signers(now).next() {
+        Some(_) if hierarchy.lacks_endorsement(now) => true,
         Some(issuing) => {
             let endorsed = issuing.endorsement.as_ref().map(|it| it.validity);
             let mut present = std::iter::once(issuing.facts.validity).chain(endorsed);

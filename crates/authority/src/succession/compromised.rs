@@ -28,7 +28,8 @@ pub struct Lost {
 
 impl Authority {
     /// Revokes every issuing CA whose time is not over, and makes a new one: their keys lie side by
-    /// side, and who has taken one has taken all. The keys themselves are not needed.
+    /// side, and who has taken one has taken all. The keys themselves are not needed, nor is anybody else who has
+    /// certified them: a thief does not wait for him. The new one has no endorsement then.
     pub fn replace_compromised(&mut self, now: OffsetDateTime) -> Result<Issued, AuthorityError> {
         let (root, ca) = self.signing_root(now)?;
         let passphrase = self.passphrase_of_the_next(Profile::Issuing)?;

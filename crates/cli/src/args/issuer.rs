@@ -9,7 +9,7 @@ use clap::{Args, ValueHint};
 #[derive(Debug, Args)]
 pub struct Issuer {
     /// Have the issuing CA certified by this CA, such as the company's: its certificate, and the CAs above it up to their
-    /// root, PEM or DER
+    /// root, PEM, DER or PKCS#7. In rotate: for an authority that was made under somebody else's CA
     #[arg(long, value_name = "FILE", help_heading = "Existing CA", value_hint = ValueHint::FilePath)]
     pub issuer_cert: Option<PathBuf>,
     /// Its private key: a file, or the URI of a key in a token (RFC 7512). It is used once and not kept

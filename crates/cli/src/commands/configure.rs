@@ -21,6 +21,7 @@ use crate::show::{FAINT, GOOD, STRONG, WARNING};
 const ALL: &str = "all";
 
 pub(crate) fn run(args: &Configure) -> Result<Exit, Failure> {
+    args.home.refuse_waiting()?;
     let cluster = args.which.find()?;
     let out = &mut anstream::stdout().lock();
     let path = pgpki_fs::canonical(&args.install)?;

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use pgpki_authority::format::Format;
 use pgpki_authority::ledger::{KnownPlace, Place, PlaceKind};
-use pgpki_authority::{Authority, HandOver, Installed, NoPassphrases, OnFailure};
+use pgpki_authority::{Authority, DeliverError, HandOver, Installed, NoPassphrases, OnFailure};
+use pgpki_core::document::printable;
 use pgpki_core::issue::{Holder, Issued};
 use pgpki_fs::{Installation, Owner, Shelf};
 use time::OffsetDateTime;
@@ -93,10 +94,25 @@ fn install(
         key.undo(
             authority
                 .install(place, &installation, servers, now)
-                .map_err(Failure::from),
+                .map_err(|error| failure(place, error)),
         )
     });
     server::undo(installed, created)
+}
+
+/// A server that has had an open key until now has to be told first how to open another one.
+fn failure(place: &Place, error: DeliverError) -> Failure {
+    let lacks_command = matches!(&error, DeliverError::PutBack { why, .. } if why.contains("requires a passphrase"));
+    let failure = Failure::from(error);
+    match place.passphrase_file.as_ref().filter(|_| lacks_command) {
+        Some(file) => failure.hint(format!(
+            "Tell the server first how to open it, and run this again after that:\n\
+             pgpki configure --install {} --server-key-passphrase {}",
+            printable(&place.path.to_string_lossy()),
+            printable(&file.to_string_lossy())
+        )),
+        None => failure,
+    }
 }
 
 fn hand_over(

@@ -3,8 +3,9 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use pgpki_authority::{KeyChange, KeyChangeError, Secrets as _};
+use pgpki_authority::{AuthorityError, CaStoreError, KeyChange, KeyChangeError, Secrets as _};
 use pgpki_core::document::printable;
+use pgpki_core::key::KeyError;
 use pgpki_core::profile::Profile;
 
 use crate::args::{Home, Key, KeyAct, KeyOf, OutputPassphrase, Token};
@@ -117,9 +118,9 @@ impl Act<'_> {
     }
 
     fn failure(&self, error: KeyChangeError) -> Failure {
-        let whose = self.name();
+        let (whose, home) = (self.name(), self.home.flag());
         let (exit, hint) = match error {
-            KeyChangeError::Authority(error) => return error.into(),
+            KeyChangeError::Authority(error) => return self.authority_failure(error),
             KeyChangeError::InToken { .. } => (
                 Exit::Refused,
                 "Nothing was changed. What guards it is the token's PIN".to_owned(),
@@ -131,18 +132,28 @@ impl Act<'_> {
             KeyChangeError::Encrypted { .. } => (
                 Exit::Refused,
                 format!(
-                    "Nothing was changed. For another passphrase: pgpki key change-passphrase {whose}"
+                    "Nothing was changed. For another passphrase: pgpki key change-passphrase {whose}{home}"
                 ),
             ),
             KeyChangeError::NotEncrypted { .. } => (
                 Exit::Refused,
-                format!("Nothing was changed. To encrypt it: pgpki key encrypt {whose}"),
+                format!("Nothing was changed. To encrypt it: pgpki key encrypt {whose}{home}"),
             ),
             KeyChangeError::OtherPassphrase { .. } => (
                 Exit::Refused,
                 format!(
                     "Nothing was changed. All keys of a kind have one passphrase: give the one that this key has, with\n\
-                     --new-passphrase-file FILE, and then change it: pgpki key change-passphrase {whose}"
+                     --new-passphrase-file FILE, and then change it: pgpki key change-passphrase {whose}{home}"
+                ),
+            ),
+            KeyChangeError::Waits { ref path } => (
+                Exit::Refused,
+                format!(
+                    "Nothing was changed, for its key would stay as it is. Take the answer first:\n\
+                     pgpki rotate --install-issuing FILE{home}\n\
+                     or give it up and ask again afterwards: rm -r {path}, and then\n\
+                     pgpki rotate --request-issuing FILE{home}",
+                    path = printable(&path.to_string_lossy())
                 ),
             ),
             _ => (
@@ -152,5 +163,24 @@ impl Act<'_> {
             ),
         };
         Failure::new(exit, error).hint(hint)
+    }
+
+    /// Where a passphrase came from that is wrong: a command or a credential is in nobody's sight.
+    fn authority_failure(&self, error: AuthorityError) -> Failure {
+        let is_wrong = matches!(
+            error,
+            AuthorityError::Ca(CaStoreError::Key {
+                source: KeyError::WrongPassphrase,
+                ..
+            })
+        );
+        let origin = self.secrets.origin(self.profile());
+        let failure = Failure::from(error);
+        match origin.filter(|_| is_wrong) {
+            Some(origin) => {
+                failure.hint(format!("Nothing was changed. That passphrase is {origin}"))
+            }
+            None => failure,
+        }
     }
 }

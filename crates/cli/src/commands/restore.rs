@@ -79,7 +79,10 @@ fn report(
     out: &mut impl Write,
 ) -> io::Result<()> {
     writeln!(out, "{STRONG}Authority{STRONG:#}  {}", shown(home))?;
+    let mut is_endorsed = false;
     if let Ok(authority) = Authority::open(home) {
+        let mut cas = authority.hierarchy().cas();
+        is_endorsed = cas.any(|ca| ca.endorsement.is_some());
         for ca in authority.hierarchy().cas() {
             let kind = match ca.profile {
                 Profile::Root => "root",
@@ -101,7 +104,7 @@ fn report(
             show::date(newest)
         )?;
     }
-    next(home, remembered, out)
+    next(home, remembered, is_endorsed, out)
 }
 
 /// What the places on this machine showed of the time after the backup.
@@ -167,7 +170,12 @@ fn list<T>(
     }
 }
 
-fn next(home: &Path, remembered: &Remembered, out: &mut impl Write) -> io::Result<()> {
+fn next(
+    home: &Path,
+    remembered: &Remembered,
+    is_endorsed: bool,
+    out: &mut impl Write,
+) -> io::Result<()> {
     let home = shown(home);
     writeln!(out, "{STRONG}Next{STRONG:#}")?;
     if !remembered.revoked_cas.is_empty() {
@@ -187,6 +195,14 @@ fn next(home: &Path, remembered: &Remembered, out: &mut impl Write) -> io::Resul
         writeln!(
             out,
             "  if somebody else may have the lost keys: {how} --home {home}"
+        )?;
+    }
+    let is_issuing = |(profile, _): &(Profile, String)| *profile == Profile::Issuing;
+    if is_endorsed && remembered.cas.iter().any(is_issuing) {
+        writeln!(
+            out,
+            "  the company may have certified the issuing CAs whose keys are lost as well: if somebody else may have those, it \
+             must revoke them; pgpki does not know the serial numbers"
         )?;
     }
     if !remembered.missing.is_empty() {

@@ -1,5 +1,6 @@
 //! `pgpki rotate`: renew whatever is due; have one CA take over from another.
 
+mod certify;
 pub(super) mod outcome;
 mod requested;
 pub(super) mod root_change;
@@ -37,6 +38,9 @@ pub(crate) fn run(args: &Rotate, clock: Clock) -> Result<Exit, Failure> {
         return requested::request(args, file, clock);
     }
     let answer = args.requested.install_issuing.as_deref();
+    if args.compromised && answer.is_some() {
+        return Err(requested::lay_beside(args));
+    }
     let mut step = match args {
         Rotate { root: true, .. } => Some(Step::Root),
         Rotate {
@@ -48,6 +52,11 @@ pub(crate) fn run(args: &Rotate, clock: Clock) -> Result<Exit, Failure> {
     if args.keys.issuing_key.is_some() && step.is_none() {
         let message = "--issuing-key names the key of a new issuing CA";
         return Err(Failure::new(Exit::Usage, message).hint("Say --issuing or --root with it"));
+    }
+    if args.issuer.issuer_cert.is_some() && step.is_none() {
+        let message = "--issuer-cert names the CA that certifies a new issuing CA";
+        let hint = "Nothing was done. Say --issuing or --root with it";
+        return Err(Failure::new(Exit::Usage, message).hint(hint));
     }
     let (root, issuing) = (
         args.keys.root_key.as_deref(),
@@ -83,13 +92,23 @@ pub(crate) fn run(args: &Rotate, clock: Clock) -> Result<Exit, Failure> {
     if let Some(file) = answer
         && !requested::take(args, file, &mut authority, now)?
     {
+        if step == Some(Step::Root) {
+            requested::forget(&authority)?;
+            return Err(requested::in_use(args, file));
+        }
         // A run before this one was killed when all but the places was done.
         (step, request.succession) = (None, None);
     }
     match endorsing {
         Some(endorsing) => authority.use_endorsing(endorsing, now)?,
-        None if step.is_some() && answer.is_none() => authority.check_unendorsed(now)?,
-        None => {}
+        None => {
+            // A key that was stolen is revoked whoever has certified it.
+            let needs = |step: &Step| answer.is_none() && *step != Step::Compromised;
+            if let Some(step) = step.filter(needs) {
+                let unendorsed = authority.check_unendorsed(now);
+                unendorsed.map_err(|error| certify::needed(args, step, error))?;
+            }
+        }
     }
     if step.is_some() {
         // Whoever asked for a step is there to try again; cron's rotation renews the leaves all the same.
@@ -104,7 +123,10 @@ pub(crate) fn run(args: &Rotate, clock: Clock) -> Result<Exit, Failure> {
         requested::forget(&authority)?;
     }
     remember(&mut authority, &report, &servers)?;
-    let outcome = Outcome::of(&report, &authority, now);
+    let outcome = Outcome {
+        home: args.home.flag(),
+        ..Outcome::of(&report, &authority, now)
+    };
     let exit = tell(args, &outcome, &authority, &request, now)?;
     // Only now: who must be handed something is not known to anybody before it is printed.
     authority.told(&report).map_err(|error| Failure {
@@ -128,7 +150,10 @@ fn dry_run(
         authority.use_endorsing(endorsing, now)?;
     }
     let plan = authority.plan(request, now)?;
-    let outcome = Outcome::of_plan(&plan, &authority, now);
+    let outcome = Outcome {
+        home: args.home.flag(),
+        ..Outcome::of_plan(&plan, &authority, now)
+    };
     tell(args, &outcome, &authority, request, now)
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pgpki_authority::{SecretError, Secrets};
+use pgpki_core::document::printable;
 use pgpki_core::profile::Profile;
 
 use super::command::from_command;
@@ -56,6 +57,17 @@ impl Source {
             is_missing: true,
         })
     }
+
+    /// Where it comes from, in the order of [`unattended`]; nothing where a person is asked.
+    fn origin(&self) -> Option<String> {
+        let shown = |file: &Path| printable(&file.to_string_lossy());
+        match (&self.file, &self.command) {
+            (Some(file), _) => Some(format!("the first line of {}", shown(file))),
+            (None, Some(_)) => Some(format!("the first line that {}-command prints", self.flag)),
+            (None, None) => credential(self.whose)
+                .map(|file| format!("the credential {}, of systemd's", shown(&file))),
+        }
+    }
 }
 
 /// The passphrase of the `root` or `issuing` keys, if it is at hand without a person.
@@ -70,11 +82,16 @@ pub(super) fn unattended(
     if let Some(command) = command {
         return Some(from_command(command));
     }
+    Some(from_credential(&credential(whose)?))
+}
+
+/// The credential of systemd's that has the passphrase, if there is one.
+fn credential(whose: &str) -> Option<PathBuf> {
     let directory = std::env::var_os(CREDENTIALS).map(PathBuf::from);
     let directory = directory.filter(|directory| directory.is_absolute())?;
     let file = directory.join(format!("pgpki.{whose}-passphrase"));
     file.symlink_metadata().ok()?;
-    Some(from_credential(&file))
+    Some(file)
 }
 
 /// A credential is closed to others by its directory, whatever its mode says.
@@ -168,6 +185,14 @@ impl LocalSecrets {
             issuing,
             asked: Mutex::default(),
         })
+    }
+
+    /// Where the passphrase of these keys comes from, unless from a person.
+    pub(crate) fn origin(&self, whose: Profile) -> Option<String> {
+        match whose {
+            Profile::Root => self.root.origin(),
+            _ => self.issuing.origin(),
+        }
     }
 
     /// Whether a person would be asked for the issuing key's passphrase.

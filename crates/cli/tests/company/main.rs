@@ -7,3 +7,5 @@ mod refused;
 mod renewed;
 mod requested;
 mod served;
+mod stolen;
+mod told;

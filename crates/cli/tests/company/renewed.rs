@@ -16,11 +16,7 @@ fn a_rotation_never_takes_a_server_to_a_ca_that_the_company_has_not_certified() 
     company.init("");
     company.scene.pgpki("issue-client alice --out clients");
     let before = company.read("tls/current/server.crt");
-    for line in [
-        "rotate --issuing",
-        "rotate --issuing --compromised",
-        "rotate --root",
-    ] {
+    for line in ["rotate --issuing", "rotate --root"] {
         let said = company.scene.fails(REFUSED, line);
         assert!(
             said.contains("Company sub") && said.contains("--issuer-cert"),

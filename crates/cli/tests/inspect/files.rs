@@ -59,10 +59,10 @@ pub(crate) fn json(scene: &Scene, args: &[&str], status: i32) -> Value {
         ],
     );
     each("keys", &["file", "format", "key", "encrypted", "matches"]);
-    each(
-        "requests",
-        &["file", "subject", "names", "key", "signature"],
-    );
+    for request in list(&report, "requests") {
+        let fields = ["file", "subject", "names", "ca", "key", "signature"];
+        has_fields(request, &fields, &["path_length"]);
+    }
     each(
         "crls",
         &[

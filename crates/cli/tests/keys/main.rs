@@ -9,3 +9,4 @@ mod server_key;
 mod sources;
 mod stage;
 mod unattended;
+mod waiting;

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use crate::stage::{BAD_INPUT, DONE, FINDINGS, REFUSED, Stage, USAGE};
+use crate::stage::{BAD_INPUT, DONE, FINDINGS, REFUSED, Stage, USAGE, ends_with};
 
 const ENCRYPT: [&str; 3] = ["key", "encrypt", "issuing"];
 const DECRYPT: [&str; 3] = ["key", "decrypt", "issuing"];
@@ -22,6 +22,13 @@ fn what_is_so_already() {
         );
         assert!(said.contains("pgpki key encrypt issuing"), "{said}");
     }
+    // What is to be done next is about the same home.
+    let home = stage.scene.home();
+    let named = format!("--home {}", home.display());
+    let mut elsewhere = Command::new(env!("CARGO_BIN_EXE_pgpki"));
+    elsewhere.args(DECRYPT).arg("--home").arg(&home);
+    let said = ends_with(REFUSED, &mut elsewhere);
+    assert!(said.contains(&named), "{said}");
     let stage = Stage::encrypted();
     let said = stage.unchanged(REFUSED, &ENCRYPT);
     assert!(said.contains("is encrypted already"), "{said}");
@@ -46,6 +53,7 @@ fn a_passphrase_that_is_missing_or_wrong() {
             said.contains("the passphrase does not open the key"),
             "{said}"
         );
+        assert!(said.contains("is the first line of wrong"), "{said}");
     }
     let said = stage.unchanged(
         USAGE,

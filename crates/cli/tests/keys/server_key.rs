@@ -140,22 +140,25 @@ fn another_passphrase_with_the_next_renewal() {
 #[test]
 fn a_file_that_is_gone_or_open() {
     let served = Served::new("passphrase");
-    let spoil: [(&str, &dyn Fn()); 5] = [
-        ("is missing", &|| fs::remove_file(&served.file).unwrap()),
-        ("and nobody else", &|| set_mode(&served.file, 0o644)),
-        ("is empty", &|| {
+    let (unusable, open) = ("passphrase-file-unusable", "passphrase-file-open");
+    let spoil: [(&str, &str, &dyn Fn()); 5] = [
+        ("is missing", unusable, &|| {
+            fs::remove_file(&served.file).unwrap()
+        }),
+        ("and nobody else", open, &|| set_mode(&served.file, 0o644)),
+        ("is empty", unusable, &|| {
             fs::write(&served.file, "\nsecret\n").unwrap()
         }),
-        ("longer than 1023", &|| {
+        ("longer than 1023", unusable, &|| {
             fs::write(&served.file, "x".repeat(2000)).unwrap()
         }),
-        ("symbolic link", &|| {
+        ("symbolic link", unusable, &|| {
             fs::rename(&served.file, served.scene.path("elsewhere")).unwrap();
             std::os::unix::fs::symlink("elsewhere", &served.file).unwrap();
         }),
     ];
     let (good, owner) = (fs::read(&served.file).unwrap(), served.cluster.owner());
-    for (why, spoil) in spoil {
+    for (why, code, spoil) in spoil {
         let before = (
             fs::read_link(served.scene.tls().join("current")).unwrap(),
             fs::read(served.key()).unwrap(),
@@ -171,6 +174,9 @@ fn a_file_that_is_gone_or_open() {
             fs::read(served.key()).unwrap(),
         );
         assert!(before == after, "{why}");
+        let (status, report) = served.doctor();
+        assert_eq!(status, Some(FINDINGS), "{report}");
+        assert!(report.contains(&format!("\"{code}\"")), "{report}");
         let _ = fs::remove_file(&served.file);
         fs::write(&served.file, &good).unwrap();
         set_mode(&served.file, 0o600);
@@ -213,6 +219,15 @@ fn what_doctor_says_of_it() {
     served.cluster.reload().unwrap();
     let (_, report) = served.doctor();
     assert!(!report.contains("key-encrypted"), "{report}");
+    // With the passphrase at hand, it can be told whether the key is the certificate's.
+    assert!(!report.contains("key-unchecked"), "{report}");
+    assert!(!report.contains("\"passphrase-"), "{report}");
+    let good = fs::read(&served.file).unwrap();
+    fs::write(&served.file, "another one\n").unwrap();
+    let (status, report) = served.doctor();
+    assert_eq!(status, Some(FINDINGS), "{report}");
+    assert!(report.contains("\"passphrase-mismatch\""), "{report}");
+    fs::write(&served.file, good).unwrap();
 }
 
 /// The lines are printed for whoever puts them in himself, and `configure` knows them from the ledger.
@@ -380,7 +395,9 @@ fn an_open_key_is_encrypted_later() {
     };
     let before = fs::read_link(scene.tls().join("current")).unwrap();
     let said = ends_with(6, &mut issue());
-    assert!(said.contains("passphrase"), "{said}");
+    assert!(said.contains("pgpki configure --install"), "{said}");
+    assert!(said.contains("--server-key-passphrase"), "{said}");
+    assert!(!said.contains("Put right"), "{said}");
     assert!(!file.exists());
     assert_eq!(fs::read_link(scene.tls().join("current")).unwrap(), before);
 

@@ -19,6 +19,10 @@ pub struct RequestFacts {
     pub common_name: Option<String>,
     /// The names it wishes for.
     pub alternative_names: AlternativeNames,
+    /// Whether it wishes to be a CA's.
+    pub is_ca: bool,
+    /// The path length that it wishes for, if it does.
+    pub path_length: Option<u32>,
     /// Its public key.
     pub public_key: PublicKey,
     /// The algorithm that it is signed with.
@@ -38,12 +42,18 @@ impl RequestFacts {
         };
         let info = &request.certification_request_info;
         let mut alternative_names = AlternativeNames::default();
+        let (mut is_ca, mut path_length) = (false, None);
         for extension in request.requested_extensions().into_iter().flatten() {
-            if let ParsedExtension::SubjectAlternativeName(names) = extension {
-                names
+            match extension {
+                ParsedExtension::SubjectAlternativeName(names) => names
                     .general_names
                     .iter()
-                    .for_each(|name| alternative_names.add(name));
+                    .for_each(|name| alternative_names.add(name)),
+                ParsedExtension::BasicConstraints(constraints) => {
+                    is_ca = constraints.ca;
+                    path_length = constraints.path_len_constraint.filter(|_| is_ca);
+                }
+                _ => {}
             }
         }
         Ok(Self {
@@ -51,6 +61,8 @@ impl RequestFacts {
             subject: rfc2253(&info.subject),
             common_name: common_name(&info.subject),
             alternative_names,
+            is_ca,
+            path_length,
             public_key: PublicKey::of(&info.subject_pki),
             signature_algorithm: algorithm_name(&request.signature_algorithm),
             signature: check(

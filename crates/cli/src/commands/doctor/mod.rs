@@ -14,6 +14,9 @@ pub(crate) fn run(args: &Doctor, now: OffsetDateTime) -> Result<Exit, Failure> {
     match (&args.explain, args.client) {
         (Some(text), _) => explain::run(args, text),
         (None, true) => client::run(args, now),
-        (None, false) => server::run(args, now),
+        (None, false) => {
+            args.home.refuse_waiting()?;
+            server::run(args, now)
+        }
     }
 }

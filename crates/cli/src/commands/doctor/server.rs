@@ -2,6 +2,7 @@
 
 mod issued;
 mod mend;
+mod passphrase;
 
 use pgpki_postgres::cluster::Cluster;
 use pgpki_postgres::doctor::facts::Facts;

@@ -23,8 +23,13 @@ use crate::tokens::LocalTokens;
 /// Makes the issuing CA's key, and the request that is to be signed.
 pub(super) fn request(args: &Init, file: &Path) -> Result<Exit, Failure> {
     let told = super::told(args)?;
-    if told.place.path.to_str().is_none() {
-        let message = format!("{} is not valid UTF-8", told.place.path.display());
+    let paths = [Some(&told.place.path), told.place.passphrase_file.as_ref()];
+    if let Some(path) = paths
+        .into_iter()
+        .flatten()
+        .find(|path| path.to_str().is_none())
+    {
+        let message = format!("{} is not valid UTF-8", path.display());
         return Err(Failure::new(Exit::BadInput, message));
     }
     let file = issuer::new_file(file)?;
@@ -82,7 +87,8 @@ pub(super) fn install(args: &Init, file: &Path, clock: Clock) -> Result<Exit, Fa
     let answered = answered(args, file, &waiting, &plan, now)?;
     let made = match is_there {
         true => go_on(&plan, &answered, now)?,
-        false => super::carry_out(&plan, Some(Endorsing::Answered(Box::new(answered))), now)?,
+        false => super::carry_out(&plan, Some(Endorsing::Answered(Box::new(answered))), now)
+            .map_err(still_waits)?,
     };
     let path = waiting.path().to_owned();
     waiting.remove().map_err(|error| Failure {
@@ -94,6 +100,12 @@ pub(super) fn install(args: &Init, file: &Path, clock: Clock) -> Result<Exit, Fa
     })?;
     super::report(&plan, &made, &mut anstream::stdout().lock())?;
     Ok(Exit::Done)
+}
+
+/// Whatever stands against the answer, it may be taken again.
+fn still_waits(failure: Failure) -> Failure {
+    let before = failure.hint.clone().map(|hint| format!("{hint}\n"));
+    failure.hint(before.unwrap_or_default() + "The request still waits for its answer")
 }
 
 fn answered(

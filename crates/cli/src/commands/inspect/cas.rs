@@ -37,10 +37,18 @@ struct EndorsementJson {
 }
 
 /// What is wrong with the certificate that somebody else's CA has given the issuing CA that signs.
-pub(super) fn endorsement(authority: &Authority, now: OffsetDateTime) -> Option<Finding> {
+///
+/// `home` is the flag that names the authority in a next step, if one is needed.
+pub(super) fn endorsement(
+    authority: &Authority,
+    home: &str,
+    now: OffsetDateTime,
+) -> Option<Finding> {
     let (ca, endorsement) = authority.hierarchy().endorsed(now)?;
     let phase = Phase::at(endorsement.validity, Within::Third, now);
+    let is_lacking = authority.hierarchy().lacks_endorsement(now);
     let severity = match phase {
+        _ if is_lacking => Severity::Error,
         Phase::Due => Severity::Warning,
         Phase::Expired => Severity::Error,
         _ => return None,
@@ -54,12 +62,23 @@ pub(super) fn endorsement(authority: &Authority, now: OffsetDateTime) -> Option<
         code: "endorsement-due",
         severity,
         message: match severity {
-            Severity::Error => format!("that {issuer} has certified the issuing CA {name} ended on {until}"),
+            _ if is_lacking => format!(
+                "the issuing CA was certified by nobody else, and the one before it, {name}, by {issuer}"
+            ),
+            Severity::Error => {
+                format!("that {issuer} has certified the issuing CA {name} ended on {until}")
+            }
             _ => format!("that {issuer} has certified the issuing CA {name} ends on {until}"),
         },
-        hint: "pgpki rotate --issuing --issuer-cert FILE --issuer-key FILE, by whoever has that CA's key: until \
-               then no server's certificate lasts longer."
-            .to_owned(),
+        hint: format!(
+            "pgpki rotate --issuing --issuer-cert FILE --issuer-key FILE{home}, by whoever has that CA's key; without it: \
+             pgpki rotate --request-issuing FILE{home}. {}",
+            match severity {
+                Severity::Error =>
+                    "Until then servers have the chain to your own root, and clients that know only the company's refuse them.",
+                _ => "Until then no server's certificate lasts longer.",
+            }
+        ),
     })
 }
 

@@ -13,8 +13,8 @@ use serde::Serialize;
 use serde::ser::{SerializeSeq as _, Serializer as _};
 use time::{Duration, OffsetDateTime};
 
-use super::cas;
 use super::findings::{self, FindingJson};
+use super::{cas, waiting};
 use crate::args::Inspect;
 use crate::exit::{Exit, Failure};
 use crate::json;
@@ -41,7 +41,7 @@ pub(super) fn run(args: &Inspect, now: OffsetDateTime) -> Result<Exit, Failure> 
     let installed = authority.ledger().expired_installations(now)?;
     findings.extend(installed.iter().map(expired_installation));
     findings.extend(issuer_revoked(&authority.ledger().without_another(now)?));
-    findings.extend(cas::endorsement(&authority, now));
+    findings.extend(cas::endorsement(&authority, &args.home.flag(), now));
     if args.json {
         let mut out = json::stdout();
         report(
@@ -115,6 +115,9 @@ fn screen(
     writeln!(out)?;
     for ca in cas::all(authority, now) {
         ca.line(out)?;
+    }
+    if let Some(waiting) = waiting::of(authority)? {
+        waiting.line(out)?;
     }
     let listed = urgent.len() as u64;
     let all: u64 = counts.iter().map(|count| count.valid + count.due).sum();
@@ -374,6 +377,10 @@ fn report(
     json::write(&counts, out)?;
     write!(out, ",\"cas\":")?;
     json::write(&cas::all(authority, now), out)?;
+    if let Some(waiting) = waiting::of(authority)? {
+        write!(out, ",\"request\":")?;
+        json::write(&waiting, out)?;
+    }
     write!(out, ",\"findings\":")?;
     json::write(&findings, out)?;
     write!(out, ",\"certificates\":")?;

@@ -7,6 +7,7 @@ mod findings;
 mod ledger;
 mod server;
 mod target;
+mod waiting;
 
 use time::OffsetDateTime;
 

@@ -91,6 +91,15 @@ pub(super) struct Outcome {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) issuing_ca_reason: Option<String>,
     pub(super) issuing_ca_not_after: String,
+    /// Why the issuing CA that was made in place of a compromised one is to be followed by another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) endorsement_needed: Option<String>,
+    /// Where a request waited whose key may have been stolen as well. It is gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) given_up: Option<String>,
+    /// When its certificate from a CA of somebody else's ends, as long as that counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) issuing_ca_endorsement_not_after: Option<String>,
     pub(super) places: Vec<Line>,
     /// Certificates that are due, and whose keys are elsewhere.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -119,9 +128,33 @@ pub(super) struct Outcome {
     /// How the issuing key's passphrase can be given, where places wait for it.
     #[serde(skip)]
     pub(super) hint: Option<String>,
+    /// The flag that names the authority in a next step, if one is needed.
+    #[serde(skip)]
+    pub(super) home: String,
+    /// The step for which somebody else has to certify the next issuing CA.
+    #[serde(skip)]
+    pub(super) to_certify: Option<ToCertify>,
     /// Whether what was asked for stands against what is under way.
     #[serde(skip)]
     pub(super) is_refused: bool,
+}
+
+/// A step for which somebody else has to certify the next issuing CA.
+#[derive(Clone, Copy)]
+pub(super) struct ToCertify {
+    pub(super) step: Step,
+    /// Whether what he has certified so far has ended.
+    pub(super) is_over: bool,
+}
+
+impl ToCertify {
+    fn new(step: Step, authority: &Authority, now: OffsetDateTime) -> Self {
+        let endorsed = authority.hierarchy().endorsed(now);
+        Self {
+            step,
+            is_over: endorsed.is_some_and(|(_, it)| now > it.validity.not_after),
+        }
+    }
 }
 
 /// A certificate of an issuing CA of ours that somebody else's CA has signed.
@@ -212,6 +245,10 @@ impl Outcome {
             places: places.collect(),
             elsewhere: report.elsewhere.iter().map(Elsewhere::of).collect(),
             lost: Lost::of(&report.lost),
+            given_up: report
+                .given_up
+                .as_ref()
+                .map(|path| path.to_string_lossy().into_owned()),
             ended: report.ended.iter().map(SessionLine::of).collect(),
             problems: report.problems.clone(),
             swept: report.swept,
@@ -250,6 +287,7 @@ impl Outcome {
                 }
                 SuccessionProblem::TokenNeeded(error) => ("token-needed", Some(error.to_string())),
                 SuccessionProblem::EndorsementNeeded(error) => {
+                    outcome.to_certify = Some(ToCertify::new(*step, authority, now));
                     ("endorsement-needed", Some(error.to_string()))
                 }
                 SuccessionProblem::Failed(error) => {
@@ -261,6 +299,7 @@ impl Outcome {
                 }
             };
             match step {
+                Step::Issuing if report.succession.is_some() => outcome.endorsement_needed = reason,
                 Step::Root => (outcome.root, outcome.root_reason) = (what, reason),
                 _ => (outcome.issuing_ca, outcome.issuing_ca_reason) = (what, reason),
             }
@@ -303,7 +342,12 @@ impl Outcome {
         if let (Some(step), Err(error)) = (plan.needs_endorsement, authority.check_unendorsed(now))
         {
             let reason = Some(error.to_string());
+            outcome.to_certify = Some(ToCertify::new(step, authority, now));
             match step {
+                Step::Compromised => {
+                    outcome.endorsement_needed = reason;
+                    outcome.to_certify = Some(ToCertify::new(Step::Issuing, authority, now));
+                }
                 Step::Root => (outcome.root, outcome.root_reason) = ("endorsement-needed", reason),
                 _ => {
                     (outcome.issuing_ca, outcome.issuing_ca_reason) = ("endorsement-needed", reason)
@@ -349,6 +393,9 @@ impl Outcome {
         let hierarchy = authority.hierarchy();
         let root = hierarchy.roots(now).next().or(hierarchy.newest_root());
         let issuing = hierarchy.server_signer(now);
+        let endorsed = issuing.and_then(|ca| ca.endorsement.as_ref());
+        let endorsed = endorsed.map(|it| it.validity.not_after);
+        let endorsed = endorsed.filter(|end| now <= *end);
         let end = |ca: Option<&KnownCa>| {
             ca.map_or_else(String::new, |ca| show::rfc3339(ca.facts.validity.not_after))
         };
@@ -361,6 +408,9 @@ impl Outcome {
             issuing_ca: "not-due",
             issuing_ca_reason: None,
             issuing_ca_not_after: end(issuing),
+            endorsement_needed: None,
+            given_up: None,
+            issuing_ca_endorsement_not_after: endorsed.map(show::rfc3339),
             places: Vec::new(),
             elsewhere: Vec::new(),
             lost: Vec::new(),
@@ -372,8 +422,18 @@ impl Outcome {
             stopped: Vec::new(),
             is_wrong_passphrase: false,
             hint: None,
+            home: String::new(),
+            to_certify: None,
             is_refused: false,
         }
+    }
+
+    /// When the issuing CA ends: its own certificate, or the one from somebody else's CA before that.
+    pub(super) fn end_of_issuing_ca(&self) -> &str {
+        let own = &self.issuing_ca_not_after;
+        let endorsed = self.issuing_ca_endorsement_not_after.as_ref();
+        // Both are in RFC 3339 and UTC, and so they sort as what they name.
+        endorsed.map_or(own, |endorsed| endorsed.min(own))
     }
 
     /// 4 and 5 say that nothing has changed: where something was renewed, what is left to do is
@@ -396,6 +456,7 @@ impl Outcome {
             || ca_is("passphrase-needed")
             || ca_is("token-needed")
             || ca_is("endorsement-needed")
+            || self.endorsement_needed.is_some()
             || self.root == "replaced"
             || !(self.lost.is_empty() || self.issuing_ca == "would-replace");
         match (failed, something_done) {

@@ -7,7 +7,8 @@ use pgpki_authority::rotation::Request;
 use pgpki_core::document::printable;
 use time::OffsetDateTime;
 
-use super::outcome::{Foreign, Line, Lost, Outcome};
+use super::certify;
+use super::outcome::{Foreign, Line, Lost, Outcome, ToCertify};
 use crate::exit::Failure;
 use crate::show::{self, BAD, GOOD, STRONG, WARNING};
 
@@ -30,6 +31,8 @@ pub(super) fn print(
     }
     root(outcome, out)?;
     issuing_ca(outcome, out)?;
+    given_up(outcome, out)?;
+    unendorsed(outcome, out)?;
     for line in &outcome.places {
         place(line, out)?;
     }
@@ -107,10 +110,10 @@ fn root(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
         "endorsement-needed" => writeln!(
             out,
             "{WARNING}due{WARNING:#}  the root ends {end}, and everything under it.\n     \
-             A new one comes with an issuing CA, which has to be certified like this one:\n     {}\n     \
-             pgpki rotate --root --issuer-cert FILE --issuer-key FILE",
+             A new one comes with an issuing CA, which has to be certified like this one:\n     {}",
             printable(outcome.root_reason.as_deref().unwrap_or_default())
-        ),
+        )
+        .and_then(|()| to_certify(outcome, out)),
         "failed" => {
             let reason = outcome.root_reason.as_deref().unwrap_or_default();
             let reason = printable(reason);
@@ -224,7 +227,7 @@ fn sessions(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
 }
 
 fn issuing_ca(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
-    let end = day(&outcome.issuing_ca_not_after);
+    let end = day(outcome.end_of_issuing_ca());
     match outcome.issuing_ca {
         "renewed" => writeln!(out, "{GOOD}renewed{GOOD:#}  the issuing CA, until {end}"),
         "replaced" => writeln!(
@@ -256,11 +259,15 @@ fn issuing_ca(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
         ),
         "endorsement-needed" => writeln!(
             out,
-            "{WARNING}due{WARNING:#}  {}.\n     \
-             Until then it takes whoever has that CA's key:\n     \
-             pgpki rotate --issuing --issuer-cert FILE --issuer-key FILE, or first: pgpki rotate --request-issuing FILE",
-            printable(outcome.issuing_ca_reason.as_deref().unwrap_or_default())
-        ),
+            "{WARNING}due{WARNING:#}  {}.\n     {}",
+            printable(outcome.issuing_ca_reason.as_deref().unwrap_or_default()),
+            match outcome.to_certify {
+                Some(ToCertify { is_over: true, .. }) =>
+                    "Since then servers have the chain to your own root: clients that know only the company's refuse them.",
+                _ => "Once that has ended, clients that know only the company's root refuse your servers.",
+            }
+        )
+        .and_then(|()| to_certify(outcome, out)),
         "failed" => {
             let reason = outcome.issuing_ca_reason.as_deref().unwrap_or_default();
             writeln!(
@@ -270,6 +277,52 @@ fn issuing_ca(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// A request whose key lay beside the one that was stolen.
+fn given_up(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
+    let Some(path) = &outcome.given_up else {
+        return Ok(());
+    };
+    writeln!(
+        out,
+        "{WARNING}given up{WARNING:#}  the request for the next issuing CA in {}: its key lay beside the stolen one.\n     \
+         An answer to it must not be used; if the company has signed it, the company must revoke that as well.\n     \
+         Make another one: pgpki rotate --request-issuing FILE{}",
+        printable(path),
+        outcome.home
+    )
+}
+
+/// In place of a key that was stolen there is an issuing CA that the company has not certified.
+fn unendorsed(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
+    let Some(reason) = &outcome.endorsement_needed else {
+        return Ok(());
+    };
+    let (has, refuse) = match outcome.dry_run {
+        true => ("would have", "would refuse"),
+        false => ("have", "refuse"),
+    };
+    writeln!(
+        out,
+        "{WARNING}endorsement-needed{WARNING:#}  {}.\n     \
+         Servers {has} the chain to your own root: clients that know only the company's {refuse} them until then.",
+        printable(reason)
+    )?;
+    to_certify(outcome, out)
+}
+
+/// What has the company certify the next issuing CA.
+fn to_certify(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
+    let Some(ToCertify { step, .. }) = outcome.to_certify else {
+        return Ok(());
+    };
+    writeln!(out, "     {}", certify::with_key(step, &outcome.home))?;
+    writeln!(out, "     or without the company's key:")?;
+    for line in certify::with_request(step, &outcome.home).lines() {
+        writeln!(out, "     {line}")?;
+    }
+    Ok(())
 }
 
 /// The date of an RFC 3339 time; the rest is for programs.

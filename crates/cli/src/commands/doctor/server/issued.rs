@@ -11,6 +11,7 @@ use pgpki_postgres::cluster::Cluster;
 use pgpki_postgres::doctor::facts::{ClientIssued, Issued, ServerIssued, Unseen};
 use time::OffsetDateTime;
 
+use super::passphrase;
 use crate::args::Doctor;
 use crate::exit::Failure;
 
@@ -107,6 +108,7 @@ fn server(
     };
     Ok(Some(ServerIssued {
         is_behind: authority.is_behind(known.clone(), now)?,
+        passphrase_file: passphrase::file(&known.place, cluster),
         serial: known.serial.to_string(),
         hosts: match known.place.holder {
             Holder::Server(hosts) => hosts,

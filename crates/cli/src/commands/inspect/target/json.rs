@@ -45,6 +45,9 @@ struct RequestJson<'a> {
     file: &'a str,
     subject: &'a str,
     names: Vec<String>,
+    ca: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path_length: Option<u32>,
     key: String,
     signature: &'static str,
 }
@@ -153,6 +156,8 @@ fn request<'a>(file: &'a str, facts: &'a RequestFacts) -> RequestJson<'a> {
         file,
         subject: &facts.subject,
         names: certificate::names(&facts.alternative_names),
+        ca: facts.is_ca,
+        path_length: facts.path_length,
         key: facts.public_key.kind.to_string(),
         signature: match facts.signature {
             Signature::Good => "good",

@@ -83,6 +83,15 @@ fn request(facts: &RequestFacts, out: &mut impl Write) -> io::Result<()> {
     if !facts.alternative_names.is_empty() {
         line("names", names(&facts.alternative_names).join(", "), out)?;
     }
+    if facts.is_ca {
+        let length = facts.path_length;
+        let length = length.map(|length| format!(", pathlen:{length}"));
+        line(
+            "asks for",
+            format!("CA:TRUE{}", length.unwrap_or_default()),
+            out,
+        )?;
+    }
     let key = &facts.public_key.kind;
     line(
         "key",
