@@ -25,6 +25,8 @@ pub(crate) struct Story {
     webpki: Webpki,
     day: i64,
     now: OffsetDateTime,
+    /// How far the clock may jump.
+    far: &'static [Duration],
     /// How far the clock is off.
     off: Duration,
     /// Whether cron has run since the clock last jumped.
@@ -66,6 +68,10 @@ enum Excuse {
 }
 
 impl Excused {
+    pub(crate) fn total(&self) -> usize {
+        self.nobody_signs + self.before_cron + self.on_its_way
+    }
+
     fn count(&mut self, excuse: Excuse) {
         *match excuse {
             Excuse::NobodySigns => &mut self.nobody_signs,
@@ -92,7 +98,7 @@ pub(crate) struct Told {
 }
 
 impl Story {
-    pub(crate) fn begin(seed: u64, is_encrypted: bool) -> Self {
+    pub(crate) fn begin(seed: u64, is_encrypted: bool, far: &'static [Duration]) -> Self {
         let mut chance = Chance::new(seed);
         let undo = chance.from(400..=11_000);
         let carol_moves = chance.from(300..=9_000);
@@ -119,6 +125,7 @@ impl Story {
             webpki: Webpki::default(),
             day: 0,
             now: START,
+            far,
             off: Duration::ZERO,
             is_settled: true,
             clock_is_off_until: 0,
@@ -182,8 +189,8 @@ impl Story {
     }
 
     fn jump(&mut self) -> Duration {
-        let far = [Duration::HOUR, Duration::DAY, Duration::days(365)];
-        let how_far = far[usize::try_from(self.chance.from(0..=2)).unwrap()];
+        let last = i64::try_from(self.far.len()).unwrap() - 1;
+        let how_far = self.far[usize::try_from(self.chance.from(0..=last)).unwrap()];
         let days = match how_far > MUCH {
             true => 1,
             false => self.chance.from(1..=5),
