@@ -23,6 +23,20 @@ pub struct RootPassphrase {
     pub root_passphrase_command: Option<String>,
 }
 
+/// How the root key is guarded.
+#[derive(Debug, Args)]
+pub struct NewPassphrase {
+    /// Encrypt the root key with the first line of this file
+    #[arg(long, value_name = "FILE", conflicts_with = "no_root_passphrase", value_hint = ValueHint::FilePath)]
+    pub root_passphrase_file: Option<PathBuf>,
+    /// The same with the first line of what a command prints, which sh runs
+    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["no_root_passphrase", "root_passphrase_file"])]
+    pub root_passphrase_command: Option<String>,
+    /// Leave the root key unencrypted
+    #[arg(long)]
+    pub no_root_passphrase: bool,
+}
+
 /// What opens the issuing CA's key.
 #[derive(Clone, Debug, Default, Args)]
 pub struct IssuingPassphrase {

@@ -6,7 +6,8 @@ use clap::{ArgGroup, Args, ValueHint};
 use pgpki_core::key::KeyAlgorithm;
 use pgpki_core::validity::Days;
 
-use super::{Home, IssuingPassphrase, Token, any_algorithm, days};
+use super::values::{any_algorithm, days};
+use super::{Home, IssuingPassphrase, Token};
 
 /// `pgpki sign`.
 #[derive(Debug, Args)]

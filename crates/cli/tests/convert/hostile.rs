@@ -122,16 +122,19 @@ fn scrypt_that_fills_the_memory() {
         let said = refused_soon(&scene, "f");
         assert!(said.contains("costs more work than a file may"), "{said}");
     }
-    // No power of two.
-    openssl(
-        &scene,
-        "pkcs8 -topk8 -in alice.key -outform DER -passout file:pass -scrypt -out f",
-    );
-    assert_eq!(
-        replace(&scene, "f", &[2, 2, 0x40, 0], &[2, 2, 0x7f, 0xff]),
-        1
-    );
-    refused_soon(&scene, "f");
+    // N is no power of two: 32767, and 0 with r = 128 and p = 1.
+    for hostile in [
+        [2, 2, 0x7f, 0xff, 2, 1, 8, 2, 1, 1],
+        [2, 1, 0, 2, 2, 0, 0x80, 2, 1, 1],
+    ] {
+        openssl(
+            &scene,
+            "pkcs8 -topk8 -in alice.key -outform DER -passout file:pass -scrypt -out f",
+        );
+        assert_eq!(replace(&scene, "f", &HONEST, &hostile), 1);
+        let said = refused_soon(&scene, "f");
+        assert!(said.contains("is not supported here"), "{said}");
+    }
 }
 
 /// Every cut and many changes of a container and of a key: never more than a line.

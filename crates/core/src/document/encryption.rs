@@ -185,6 +185,10 @@ fn open_pbes2(
 fn work_of(parameters: &pbes2::Parameters) -> Result<u64, Opening> {
     match &parameters.kdf {
         Kdf::Pbkdf2(pbkdf2) => Ok(pbkdf2.iteration_count.into()),
+        // RFC 7914 section 2. Of N = 0, `pkcs5` takes the logarithm, and panics.
+        Kdf::Scrypt(scrypt) if !scrypt.cost_parameter.is_power_of_two() => {
+            Err(Opening::Unsupported)
+        }
         Kdf::Scrypt(scrypt) if scrypt_bytes(scrypt) > MAX_SCRYPT_BYTES => Err(Opening::TooCostly),
         Kdf::Scrypt(scrypt) => Ok(scrypt
             .cost_parameter
