@@ -40,9 +40,12 @@ fn run(command: &str, patience: Duration) -> Result<Passphrase, String> {
         .process_group(0)
         .spawn();
     let child = child.map_err(|error| format!("could not be run: {error}"))?;
-    let mut running = Running(child);
+    let mut running = Running {
+        child,
+        has_ended: false,
+    };
     let late = || format!("took longer than {} s", patience.as_secs());
-    let output = running.0.stdout.take();
+    let output = running.child.stdout.take();
     let output = output.ok_or("could not be run: it has no output")?;
     let bytes = read(output, deadline)?.ok_or_else(late)?;
     if bytes.len() as u64 > MAX_BYTES {
@@ -77,15 +80,22 @@ fn read(output: ChildStdout, deadline: Instant) -> Result<Option<Passphrase>, St
     }
 }
 
-/// A command that does not outlive the wait for it.
-struct Running(Child);
+/// A command that does not outlive the wait for it, nor does what it has begun.
+struct Running {
+    child: Child,
+    /// Whether it was waited for: then its number may be another's.
+    has_ended: bool,
+}
 
 impl Running {
     fn wait(&mut self, deadline: Instant) -> Result<Option<ExitStatus>, String> {
         loop {
-            let ended = self.0.try_wait();
+            let ended = self.child.try_wait();
             match ended.map_err(|error| format!("could not be waited for: {error}"))? {
-                Some(status) => return Ok(Some(status)),
+                Some(status) => {
+                    self.has_ended = true;
+                    return Ok(Some(status));
+                }
                 None if Instant::now() >= deadline => return Ok(None),
                 None => thread::sleep(PAUSE),
             }
@@ -95,14 +105,15 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if !matches!(self.0.try_wait(), Ok(None)) {
+        if self.has_ended {
             return;
         }
-        // It is gone already, or cannot be ended; either way nobody waits for it.
-        if let Ok(pid) = i32::try_from(self.0.id()) {
+        // The shell itself may have gone, and what it has begun not. It is gone already, or cannot be ended; either way
+        // nobody waits for it.
+        if let Ok(pid) = i32::try_from(self.child.id()) {
             let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
         }
-        let _ = self.0.wait();
+        let _ = self.child.wait();
     }
 }
 
@@ -155,5 +166,29 @@ mod tests {
             assert!(error.contains("took longer than 1 s"), "{command}: {error}");
         }
         assert!(begun.elapsed() < LONG, "{:?}", begun.elapsed());
+    }
+
+    /// The shell has ended, and what it has begun holds its output, or goes on writing whether anybody reads it or not.
+    #[test]
+    fn what_it_has_begun_ends_with_it() {
+        let place = tempfile::tempdir().unwrap();
+        let hold = "sleep 60";
+        let flood = "trap \"\" PIPE; while true; do echo secret; done 2>/dev/null";
+        for (begun, patience) in [(hold, Duration::from_secs(1)), (flood, LONG)] {
+            let file = place.path().join("pid");
+            let command = format!("sh -c 'echo $$ >\"$0\"; {begun}' '{}' &", file.display());
+            run(&command, patience).unwrap_err();
+            let pid = std::fs::read_to_string(&file).unwrap();
+            let runs = || {
+                let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
+                // Whoever is its parent now may not have asked for it yet.
+                stat.is_ok_and(|stat| !stat.contains(") Z "))
+            };
+            let until = Instant::now() + LONG;
+            while runs() {
+                assert!(Instant::now() < until, "{command} lives on");
+                thread::sleep(PAUSE);
+            }
+        }
     }
 }

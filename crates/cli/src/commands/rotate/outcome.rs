@@ -1,18 +1,20 @@
 //! What a rotation did, as it is told: the report of `--json`, and the exit status.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+mod certificates;
+mod place;
 
-use pgpki_authority::ledger::{CaState, KnownCa, KnownPlace, Leaf, Place};
-use pgpki_authority::rotation::{self, Holds, Plan, Report, Seen, Step, SuccessionProblem};
-use pgpki_authority::{
-    Authority, AuthorityError, DeliverError, Installed, Live, SuccessionError, TakenUp,
-};
-use pgpki_core::issue::Issued;
+use std::path::Path;
+
+use pgpki_authority::ledger::{KnownCa, KnownPlace};
+use pgpki_authority::rotation::{Plan, Report, Step, SuccessionProblem};
+use pgpki_authority::{Authority, AuthorityError, SuccessionError};
 use pgpki_core::profile::Profile;
 use serde::Serialize;
 use time::OffsetDateTime;
 
+pub(crate) use self::certificates::LeafLine;
+pub(super) use self::certificates::{Elsewhere, Foreign, Lost};
+pub(super) use self::place::Line;
 use super::root_change::SessionLine;
 use crate::exit::Exit;
 use crate::show;
@@ -20,60 +22,6 @@ use crate::show;
 /// What a server does that does not know yet that its CA was revoked.
 const LEFT_BEHIND: &str = "Until that is put right and pgpki rotate has run again, this server lets in whoever has a \
     certificate of the revoked CA, a thief's included, and refuses those with a new one. Stop it if that cannot wait";
-
-/// A certificate of the ledger, in a report about what became of it.
-#[derive(Serialize)]
-pub(crate) struct LeafLine {
-    pub(crate) serial: String,
-    pub(crate) profile: &'static str,
-    pub(crate) name: String,
-    pub(crate) not_after: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) place: Option<String>,
-}
-
-impl LeafLine {
-    pub(crate) fn of(leaf: &Leaf) -> Self {
-        let place = leaf.place.as_ref();
-        Self {
-            serial: leaf.serial.to_string(),
-            profile: leaf.profile.as_str(),
-            name: leaf.common_name.clone(),
-            not_after: show::rfc3339(leaf.validity.not_after),
-            place: place.map(|place| place.to_string_lossy().into_owned()),
-        }
-    }
-}
-
-/// What happened to one place, or would.
-#[derive(Serialize)]
-pub(super) struct Line {
-    /// `renewed`, `refreshed`, `taken-up`, `would-renew`, `would-refresh`, `waiting`, `passphrase-needed`, `moved-away`, `changed`,
-    /// `sealed`, `put-back`, `failed`.
-    pub(super) outcome: &'static str,
-    pub(super) path: String,
-    pub(super) kind: &'static str,
-    pub(super) profile: &'static str,
-    pub(super) name: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) serial: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) not_after: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) generation: Option<u32>,
-    /// The servers that were seen to serve it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) proven: Vec<String>,
-    /// Why no server was asked.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) not_proven: Option<String>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub(super) cut_to_issuer: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) reason: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) hint: Option<String>,
-}
 
 /// The report of `rotate --json`, as `docs/json.md` has it.
 #[derive(Serialize)]
@@ -157,75 +105,6 @@ impl ToCertify {
     }
 }
 
-/// A certificate of an issuing CA of ours that somebody else's CA has signed.
-#[derive(Serialize)]
-pub(super) struct Foreign {
-    pub(super) serial: String,
-    pub(super) issuer: String,
-    pub(super) not_after: String,
-}
-
-impl Foreign {
-    /// Those of the CAs that are being revoked.
-    fn to_be_revoked(authority: &Authority, now: OffsetDateTime) -> Vec<Self> {
-        let cas = authority.hierarchy().cas();
-        let revoking = cas.filter(|ca| ca.state == CaState::Revoking);
-        let endorsements = revoking.filter_map(|ca| ca.endorsement.as_ref());
-        let counting = endorsements.filter(|it| now <= it.validity.not_after);
-        let foreign = counting.map(|it| Self {
-            serial: it.serial(),
-            issuer: it.issuer(),
-            not_after: show::rfc3339(it.validity.not_after),
-        });
-        foreign.collect()
-    }
-}
-
-/// A certificate that only whoever has its key can have renewed.
-#[derive(Serialize)]
-pub(super) struct Elsewhere {
-    pub(super) profile: &'static str,
-    pub(super) name: String,
-    pub(super) serial: String,
-    pub(super) not_after: String,
-    #[serde(skip)]
-    pub(super) end: OffsetDateTime,
-}
-
-impl Elsewhere {
-    fn of(leaf: &Leaf) -> Self {
-        let end = leaf.validity.not_after;
-        Self {
-            profile: leaf.profile.as_str(),
-            name: leaf.common_name.clone(),
-            serial: leaf.serial.to_string(),
-            not_after: show::rfc3339(end),
-            end,
-        }
-    }
-}
-
-/// A holder who must be handed a new certificate.
-#[derive(Serialize)]
-pub(super) struct Lost {
-    pub(super) profile: &'static str,
-    pub(super) name: String,
-    /// The folders that have new ones; none where it is not known where the old ones went.
-    pub(super) renewed: Vec<String>,
-}
-
-impl Lost {
-    fn of(lost: &[rotation::Lost]) -> Vec<Self> {
-        let path = |path: &PathBuf| path.to_string_lossy().into_owned();
-        let lost = lost.iter().map(|it| Self {
-            profile: it.holder.profile.as_str(),
-            name: it.holder.common_name.clone(),
-            renewed: it.ready.iter().map(path).collect(),
-        });
-        lost.collect()
-    }
-}
-
 impl Outcome {
     pub(super) fn of(report: &Report, authority: &Authority, now: OffsetDateTime) -> Self {
         let installed = report.installed.iter().map(Line::installed);
@@ -237,7 +116,7 @@ impl Outcome {
             .chain(report.refreshed.iter().map(Line::refreshed))
             .chain(report.taken_up.iter().map(Line::taken_up))
             .chain(waiting.map(|known| Line::known("waiting", known)))
-            .chain(locked(report))
+            .chain(place::locked(report))
             .chain(report.gone.iter().map(Line::gone))
             .chain(report.failed.iter().map(Line::failed));
         let step = report.succession.as_ref().map(|(step, _)| *step);
@@ -280,31 +159,43 @@ impl Outcome {
             outcome.root = "replaced";
         }
         if let Some((step, problem)) = &report.problem {
-            let (what, reason) = match problem {
-                SuccessionProblem::PassphraseNeeded => ("passphrase-needed", None),
-                SuccessionProblem::IssuingPassphraseNeeded(error) => {
-                    ("passphrase-needed", Some(error.to_string()))
-                }
-                SuccessionProblem::TokenNeeded(error) => ("token-needed", Some(error.to_string())),
-                SuccessionProblem::EndorsementNeeded(error) => {
-                    outcome.to_certify = Some(ToCertify::new(*step, authority, now));
-                    ("endorsement-needed", Some(error.to_string()))
-                }
-                SuccessionProblem::Failed(error) => {
-                    let hint = error.hint().map(|hint| format!(". {hint}"));
-                    (
-                        "failed",
-                        Some(format!("{error}{}", hint.unwrap_or_default())),
-                    )
-                }
-            };
-            match step {
-                Step::Issuing if report.succession.is_some() => outcome.endorsement_needed = reason,
-                Step::Root => (outcome.root, outcome.root_reason) = (what, reason),
-                _ => (outcome.issuing_ca, outcome.issuing_ca_reason) = (what, reason),
-            }
+            outcome.tell(*step, problem, authority, now);
         }
         outcome
+    }
+
+    /// Why this step was not taken; or, where it was, why it is not done with it.
+    fn tell(
+        &mut self,
+        step: Step,
+        problem: &SuccessionProblem,
+        authority: &Authority,
+        now: OffsetDateTime,
+    ) {
+        let was_taken = self.issuing_ca != "not-due";
+        let (what, reason) = match problem {
+            SuccessionProblem::PassphraseNeeded => ("passphrase-needed", None),
+            SuccessionProblem::IssuingPassphraseNeeded(error) => {
+                ("passphrase-needed", Some(error.to_string()))
+            }
+            SuccessionProblem::TokenNeeded(error) => ("token-needed", Some(error.to_string())),
+            SuccessionProblem::EndorsementNeeded(error) => {
+                self.to_certify = Some(ToCertify::new(step, authority, now));
+                ("endorsement-needed", Some(error.to_string()))
+            }
+            SuccessionProblem::Failed(error) => {
+                let hint = error.hint().map(|hint| format!(". {hint}"));
+                (
+                    "failed",
+                    Some(format!("{error}{}", hint.unwrap_or_default())),
+                )
+            }
+        };
+        match step {
+            Step::Issuing if was_taken => self.endorsement_needed = reason,
+            Step::Root => (self.root, self.root_reason) = (what, reason),
+            _ => (self.issuing_ca, self.issuing_ca_reason) = (what, reason),
+        }
     }
 
     /// What the end of a change of roots did, which this word says.
@@ -481,117 +372,6 @@ impl Outcome {
             && self.ended.is_empty()
             && self.problems.is_empty()
     }
-}
-
-impl Line {
-    fn new(outcome: &'static str, place: &Place) -> Self {
-        Self {
-            outcome,
-            path: place.path.to_string_lossy().into_owned(),
-            kind: place.kind.as_str(),
-            profile: place.holder.profile().as_str(),
-            name: show::holder(&place.holder),
-            serial: None,
-            not_after: None,
-            generation: None,
-            proven: Vec::new(),
-            not_proven: None,
-            cut_to_issuer: false,
-            reason: None,
-            hint: None,
-        }
-    }
-
-    fn renewed(place: &Place, issued: &Issued) -> Self {
-        Self {
-            serial: Some(issued.serial.to_string()),
-            not_after: Some(show::rfc3339(issued.validity.not_after)),
-            cut_to_issuer: issued.cut_to_issuer,
-            ..Self::new("renewed", place)
-        }
-    }
-
-    fn installed((place, installed): &(Place, Installed)) -> Self {
-        Self {
-            generation: installed.live.generation,
-            ..Self::renewed(place, &installed.issued)
-        }
-        .with(&installed.live.taken_up)
-    }
-
-    fn refreshed((known, live): &(KnownPlace, Live)) -> Self {
-        Self {
-            generation: live.generation,
-            ..Self::known("refreshed", known)
-        }
-        .with_all(&live.taken_up)
-    }
-
-    fn taken_up((known, taken_up): &(KnownPlace, TakenUp)) -> Self {
-        Self::known("taken-up", known).with(taken_up)
-    }
-
-    /// What servers made of another certificate.
-    fn with(self, taken_up: &TakenUp) -> Self {
-        let unasked = &taken_up.unasked;
-        Self {
-            proven: taken_up.serving().cloned().collect(),
-            not_proven: (!unasked.is_empty()).then(|| unasked.join(", ")),
-            ..self
-        }
-    }
-
-    /// What servers made of what stands beside the certificate that they had before.
-    fn with_all(self, taken_up: &TakenUp) -> Self {
-        let not_proven: Vec<String> = taken_up.not_proven().collect();
-        Self {
-            proven: taken_up.proven.clone(),
-            not_proven: (!not_proven.is_empty()).then(|| not_proven.join(", ")),
-            ..self
-        }
-    }
-
-    fn known(outcome: &'static str, known: &KnownPlace) -> Self {
-        Self {
-            serial: Some(known.serial.to_string()),
-            not_after: Some(show::rfc3339(known.validity.not_after)),
-            ..Self::new(outcome, &known.place)
-        }
-    }
-
-    fn failed((place, error): &(Place, Arc<DeliverError>)) -> Self {
-        let outcome = match **error {
-            DeliverError::PutBack { .. } => "put-back",
-            _ => "failed",
-        };
-        Self {
-            reason: Some(error.to_string()),
-            hint: error.hint(),
-            ..Self::new(outcome, place)
-        }
-    }
-
-    fn gone(seen: &Seen) -> Self {
-        match &seen.holds {
-            Holds::Foreign(why) => Self {
-                reason: why.clone(),
-                ..Self::known("changed", &seen.known)
-            },
-            Holds::Expected | Holds::Outdated => Self::known("sealed", &seen.known),
-            _ => Self::known("moved-away", &seen.known),
-        }
-    }
-}
-
-/// Places that are due, and cannot be renewed because nothing opens the issuing key.
-fn locked(report: &Report) -> impl Iterator<Item = Line> {
-    let locked = report.locked.as_ref().into_iter();
-    locked.flat_map(|(places, error)| {
-        places.iter().map(move |known| Line {
-            reason: Some(error.to_string()),
-            ..Line::known("passphrase-needed", known)
-        })
-    })
 }
 
 fn is_wrong_passphrase(report: &Report) -> bool {
