@@ -15,6 +15,8 @@ use rcgen::{PublicKeyData, SigningKey};
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
+use crate::stack;
+
 /// PEM label of a PKCS#8 private key (RFC 7468 section 10).
 pub const PEM_LABEL: &str = "PRIVATE KEY";
 /// PEM label of an encrypted PKCS#8 private key (RFC 7468 section 11).
@@ -139,11 +141,12 @@ pub enum KeyError {
     NotEncrypted,
 }
 
-/// A private key, together with its public half. Wiped from memory when it is dropped, as far as
-/// the libraries below allow; never printed.
+/// A private key, together with its public half. Wiped from memory when it is dropped, where the program has an allocator
+/// that wipes what is freed; never printed.
 pub struct PrivateKey {
     algorithm: KeyAlgorithm,
-    pair: rcgen::KeyPair,
+    /// On the heap, so that no copy of it stays on the stack where it is moved.
+    pair: Box<rcgen::KeyPair>,
     /// PKCS#8 version 1, which OpenSSL 3.0 and libpq read for every algorithm.
     pkcs8: SecretDocument,
 }
@@ -151,6 +154,10 @@ pub struct PrivateKey {
 impl PrivateKey {
     /// Makes a new key.
     pub fn generate(algorithm: KeyAlgorithm) -> Result<Self, KeyError> {
+        stack::wiped_after(|| Self::made(algorithm))
+    }
+
+    fn made(algorithm: KeyAlgorithm) -> Result<Self, KeyError> {
         let not_made = |_| KeyError::NotMade(algorithm);
         let rsa_bits = match algorithm {
             KeyAlgorithm::Rsa2048 => Some(aws_lc_rs::rsa::KeySize::Rsa2048),
@@ -168,7 +175,7 @@ impl PrivateKey {
         let pkcs8 = reading::rewritten(pair.serialized_der())?;
         Ok(Self {
             algorithm,
-            pair,
+            pair: Box::new(pair),
             pkcs8,
         })
     }
@@ -215,9 +222,9 @@ impl PrivateKey {
         scheme: pbes2::Parameters,
         passphrase: &[u8],
     ) -> Result<SecretDocument, KeyError> {
-        PrivateKeyInfoRef::from_der(self.pkcs8.as_bytes())
-            .map_err(|_| KeyError::NotEncrypted)?
-            .encrypt_with_params(scheme, passphrase)
+        let key = PrivateKeyInfoRef::from_der(self.pkcs8.as_bytes());
+        let key = key.map_err(|_| KeyError::NotEncrypted)?;
+        stack::wiped_after(|| key.encrypt_with_params(scheme, passphrase))
             .map_err(|_| KeyError::NotEncrypted)
     }
 }
@@ -236,7 +243,7 @@ fn scrypt_scheme() -> Result<pbes2::Parameters, KeyError> {
 impl Drop for PrivateKey {
     fn drop(&mut self) {
         // The second copy of the key, which rcgen keeps and does not wipe by itself.
-        zeroize::Zeroize::zeroize(&mut self.pair);
+        zeroize::Zeroize::zeroize(&mut *self.pair);
     }
 }
 
@@ -258,7 +265,7 @@ impl PublicKeyData for PrivateKey {
 
 impl SigningKey for PrivateKey {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        self.pair.sign(message)
+        stack::wiped_after(|| self.pair.sign(message))
     }
 }
 

@@ -24,6 +24,7 @@ pub mod profile;
 pub mod request;
 pub mod serial;
 mod signing;
+mod stack;
 pub mod subject_key;
 pub mod validity;
 

@@ -10,3 +10,4 @@ mod sources;
 mod stage;
 mod unattended;
 mod waiting;
+mod wiped;

@@ -37,16 +37,22 @@ impl Stage {
 
     /// The same, that has been there for as long as faketime's words say.
     pub(crate) fn since(when: &str, init: &[&str]) -> Self {
-        let scene = Scene::new(env!("CARGO_BIN_EXE_pgpki"));
-        for (name, text) in PASSPHRASES {
-            secret(&scene.path(name), text);
-        }
+        let Self { scene } = Self::empty();
         let owner = Owner::of_new_clusters().unwrap();
         let owner = format!("{}:{}", owner.uid, owner.gid);
         let tls = scene.tls();
         let line = ["init", "localhost", "--install", tls.to_str().unwrap()];
         let line = [&line[..], &["--owner", &owner], init].concat();
         run(&mut scene.command_at(when, line));
+        Self { scene }
+    }
+
+    /// The passphrases alone.
+    pub(crate) fn empty() -> Self {
+        let scene = Scene::new(env!("CARGO_BIN_EXE_pgpki"));
+        for (name, text) in PASSPHRASES {
+            secret(&scene.path(name), text);
+        }
         Self { scene }
     }
 

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use super::der::Element;
 use super::old_encryption::OldScheme;
 use crate::pkcs12::derivation;
+use crate::stack;
 
 /// OpenSSL's default limit for scrypt, 32 MiB, which N = 2^15 with r = 8 already exceeds.
 const OPENSSL_SCRYPT_BYTES: u64 = 32 * 1024 * 1024;
@@ -159,13 +160,13 @@ impl Scheme {
         }
         let passphrase = unlocking.passphrase()?;
         unlocking.spend(work)?;
-        match &self.method {
+        stack::wiped_after(|| match &self.method {
             Method::Pbes2(parameters) => open_pbes2(parameters, encrypted, passphrase),
             Method::Old(old) => old
                 .open(encrypted, &unlocking.wide()?)
                 .ok_or(Opening::WrongPassphrase),
             Method::Unknown => Err(Opening::Unsupported),
-        }
+        })
     }
 }
 

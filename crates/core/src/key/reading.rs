@@ -14,6 +14,7 @@ use super::{ENCRYPTED_PEM_LABEL, KeyAlgorithm, KeyError, PEM_LABEL, PrivateKey};
 use crate::document::der;
 use crate::document::encryption::{Opening, Unlocking};
 use crate::document::private_key::{encrypted_parts, of_length};
+use crate::stack;
 
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
@@ -27,6 +28,10 @@ impl PrivateKey {
     /// # Errors
     /// It is no sound key, or of a kind that is not supported.
     pub fn from_pkcs8(der: &[u8]) -> Result<Self, KeyError> {
+        stack::wiped_after(|| Self::parsed(der))
+    }
+
+    fn parsed(der: &[u8]) -> Result<Self, KeyError> {
         let mut pkcs8 = rewritten(der)?;
         let info = PrivateKeyInfoRef::from_der(pkcs8.as_bytes());
         let algorithm = algorithm_of(&info.map_err(|_| KeyError::Malformed)?)?;
@@ -44,7 +49,7 @@ impl PrivateKey {
         };
         Ok(Self {
             algorithm,
-            pair,
+            pair: Box::new(pair),
             pkcs8,
         })
     }
