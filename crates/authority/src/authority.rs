@@ -98,6 +98,14 @@ pub enum AuthorityError {
         /// The root's common name.
         root: String,
     },
+    /// Clients would take one root for another.
+    #[error(
+        "clients cannot tell {root:?} from another root of the same name that they are handed: the key identifiers are missing"
+    )]
+    SameName {
+        /// The common name of both.
+        root: String,
+    },
     /// A CA that the ledger knows is not among those whose keys are kept: the home is made of parts of different
     /// authorities, or a file of the CA was lost.
     #[error(
@@ -275,7 +283,7 @@ impl Authority {
             Some(_) => Ledger::open_alone(&ledger)?,
             None => Ledger::open(&ledger)?,
         };
-        let hierarchy = Hierarchy::new(ledger.cas()?);
+        let hierarchy = Hierarchy::of(&ledger)?;
         let issuing = CaStore::open(&home, Profile::Issuing).map_err(|error| {
             let last = hierarchy.cas().rfind(|ca| ca.profile == Profile::Issuing);
             match last.filter(|_| !path.join(directory_of(Profile::Issuing)).exists()) {
@@ -401,11 +409,17 @@ impl Authority {
     /// # Errors
     /// Its files cannot be read.
     pub fn issuing_is_encrypted(&self) -> Result<bool, AuthorityError> {
+        Ok(self.issuing_key_place()? == Some(KeyPlace::Encrypted))
+    }
+
+    /// Where the key of the newest issuing CA is, if there is one.
+    ///
+    /// # Errors
+    /// Its files cannot be read.
+    pub fn issuing_key_place(&self) -> Result<Option<KeyPlace>, AuthorityError> {
         let counts = |ca: &&KnownCa| ca.profile == Profile::Issuing && ca.state == CaState::Active;
-        match self.hierarchy.cas().rfind(counts) {
-            Some(ca) => Ok(self.key_place(ca)? == KeyPlace::Encrypted),
-            None => Ok(false),
-        }
+        let newest = self.hierarchy.cas().rfind(counts);
+        newest.map(|ca| self.key_place(ca)).transpose()
     }
 
     /// That the next issuing CA's key can be encrypted as that of the last one is.
@@ -506,10 +520,14 @@ impl Authority {
         })
     }
 
-    /// Removes what killed runs have left in the home, the keys of CAs that came to nothing included. No other run may
-    /// be active.
-    pub(crate) fn sweep_home(&self) -> Result<usize, AuthorityError> {
+    /// Removes what killed runs have left in the home: the keys of CAs that came to nothing, and those that were on their way
+    /// to another form, which may be open. The authority is open alone. How many of them.
+    ///
+    /// # Errors
+    /// A system call failed.
+    pub fn sweep_home(&self) -> Result<usize, AuthorityError> {
         let mut removed = self.roots.sweep()?.removed + self.issuing.sweep()?.removed;
+        removed += self.sweep_request()?;
         let pending = |ca: &&KnownCa| ca.state == CaState::Pending;
         for ca in self.hierarchy.cas().filter(pending) {
             removed += usize::from(self.store(ca.profile).discard(&ca.certificate)?);

@@ -70,6 +70,14 @@ pub enum CaStoreError {
         /// What is wrong with it.
         source: KeyError,
     },
+    /// The passphrase does not open the key.
+    #[error("{}: the passphrase does not open the key; it is {origin}", path.display())]
+    WrongPassphrase {
+        /// The file.
+        path: PathBuf,
+        /// Where the passphrase came from: the first line of a file, say.
+        origin: String,
+    },
     /// The file does not hold the URI of a key.
     #[error("{} does not hold one line with the URI of a key in a token", path.display())]
     NotAUri {
@@ -111,7 +119,7 @@ impl CaStoreError {
                 source,
                 KeyError::PassphraseNeeded | KeyError::WrongPassphrase
             ),
-            Self::Passphrase { .. } => true,
+            Self::WrongPassphrase { .. } | Self::Passphrase { .. } => true,
             _ => false,
         }
     }
@@ -256,18 +264,48 @@ impl CaStore {
         certificate: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, CaStoreError> {
         let generation = self.generation_that_holds(certificate)?;
-        let passphrase = self.passphrase(generation)?;
-        self.open_key(generation, Some(&passphrase))?;
-        Ok(passphrase)
+        Ok(self.open_encrypted(generation)?.1)
     }
 
-    /// What its owner says to open the key of a generation.
-    pub(crate) fn passphrase(&self, generation: u32) -> Result<Zeroizing<Vec<u8>>, CaStoreError> {
-        let asked = self.secrets.passphrase(self.profile);
-        asked.map_err(|source| CaStoreError::Passphrase {
-            path: self.path(generation, KEY),
+    /// What was said to open the keys of this store, where no key is there that tells whether one is needed. A person is
+    /// not asked.
+    pub(crate) fn given_passphrase(&self) -> Result<Option<Zeroizing<Vec<u8>>>, CaStoreError> {
+        let given = self.secrets.given(self.profile);
+        given.map_err(|source| CaStoreError::Passphrase {
+            path: self.directory().to_owned(),
             source,
         })
+    }
+
+    /// What its owner says to open the key in a file.
+    pub(crate) fn passphrase(&self, key: &Path) -> Result<Zeroizing<Vec<u8>>, CaStoreError> {
+        let asked = self.secrets.passphrase(self.profile);
+        asked.map_err(|source| CaStoreError::Passphrase {
+            path: key.to_owned(),
+            source,
+        })
+    }
+
+    /// That what its owner says does not open the key in a file.
+    pub(crate) fn wrong_passphrase(&self, path: PathBuf) -> CaStoreError {
+        let origin = self.secrets.origin(self.profile);
+        CaStoreError::WrongPassphrase { path, origin }
+    }
+
+    /// A key that is encrypted, and what has opened it.
+    fn open_encrypted(
+        &self,
+        generation: u32,
+    ) -> Result<(PrivateKey, Zeroizing<Vec<u8>>), CaStoreError> {
+        let passphrase = self.passphrase(&self.key_path(generation))?;
+        match self.open_key(generation, Some(&passphrase)) {
+            Ok(key) => Ok((key, passphrase)),
+            Err(CaStoreError::Key {
+                path,
+                source: KeyError::WrongPassphrase,
+            }) => Err(self.wrong_passphrase(path)),
+            Err(error) => Err(error),
+        }
     }
 
     /// The CA with this certificate (DER), ready to sign. If its key is encrypted, its owner is asked for the passphrase.
@@ -283,10 +321,7 @@ impl CaStore {
                 })?)
             }
             None => match self.open_key(generation, None) {
-                Err(error) if error.is_closed() => {
-                    let passphrase = self.passphrase(generation)?;
-                    self.open_key(generation, Some(&passphrase))?.into()
-                }
+                Err(error) if error.is_closed() => self.open_encrypted(generation)?.0.into(),
                 opened => opened?.into(),
             },
         };
@@ -321,28 +356,16 @@ impl CaStore {
         passphrase: Option<&[u8]>,
     ) -> Result<PrivateKey, CaStoreError> {
         let file = self.read(generation, KEY)?;
-        PrivateKey::from_pem(&file, passphrase)
-            .or_else(|error| match PrivateKey::read(&file, passphrase) {
-                Ok(key) => Ok(key),
-                Err(MaterialError::PassphraseNeeded(_)) => Err(KeyError::PassphraseNeeded),
-                Err(MaterialError::WrongPassphrase(_)) => Err(KeyError::WrongPassphrase),
-                Err(_) => Err(error),
-            })
-            .map_err(|source| self.key_error(generation, source))
+        read_key(&file, passphrase).map_err(|source| self.key_error(generation, source))
     }
 
-    /// Writes the file of a generation's key anew, on disk but without its name.
-    pub(crate) fn rewrite_key(
+    /// Writes a file of a generation anew, on disk but without its name.
+    pub(crate) fn rewrite(
         &self,
         generation: u32,
-        pem: &str,
+        file: &NewFile<'_>,
     ) -> Result<Rewriting, CaStoreError> {
-        let file = NewFile {
-            name: KEY,
-            mode: 0o600,
-            bytes: pem.as_bytes(),
-        };
-        Ok(self.installation.rewrite(generation, &file)?)
+        Ok(self.installation.rewrite(generation, file)?)
     }
 
     /// The URI of the key, if it is in a token.
@@ -423,4 +446,20 @@ impl CaStore {
             source,
         }
     }
+}
+
+/// The key in a file, PKCS#8 as we write it, or what a person has made of it with openssl.
+///
+/// # Errors
+/// The passphrase does not open it: [`KeyError::PassphraseNeeded`] if there is none; or it is no such key.
+pub(crate) fn read_key(file: &[u8], passphrase: Option<&[u8]>) -> Result<PrivateKey, KeyError> {
+    let error = match PrivateKey::from_pem(file, passphrase) {
+        Err(error @ (KeyError::NotPem | KeyError::OtherLabel(_))) => error,
+        read => return read,
+    };
+    PrivateKey::read(file, passphrase).map_err(|other| match other {
+        MaterialError::PassphraseNeeded(_) => KeyError::PassphraseNeeded,
+        MaterialError::WrongPassphrase(_) => KeyError::WrongPassphrase,
+        _ => error,
+    })
 }

@@ -9,7 +9,7 @@ use pgpki_core::key::PrivateKey;
 use pgpki_core::validity::Days;
 use pgpki_fs::{
     Installation, InstallationError, IoError, Kind, Owner, ReadError, Shelf, ShelfError,
-    StageError, Synced,
+    StageError, Synced, shell_word,
 };
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
@@ -166,7 +166,7 @@ impl DeliverError {
                 "If that is right, let nobody else write to the directory around it: \
                  chmod go-w {shelf}, and chown {} {shelf}",
                 Owner::caller(),
-                shelf = shelf.display()
+                shelf = shell_word(shelf)
             )),
             Self::NotAFolder { .. }
             | Self::Foreign { .. }

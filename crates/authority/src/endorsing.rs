@@ -28,7 +28,7 @@ pub enum Endorsing {
 /// A CA of somebody else's that signs once.
 pub struct Endorser {
     ca: Ca,
-    chain: IssuerChain,
+    chains: Chains,
 }
 
 /// What came back for a request, and the key that it was made with.
@@ -36,7 +36,40 @@ pub struct Answered {
     pub(crate) key: CaKey,
     pub(crate) kept: KeptKey,
     pub(crate) certificate: Vec<u8>,
-    pub(crate) chain: IssuerChain,
+    pub(crate) chains: Chains,
+}
+
+/// The ways from whoever signs to roots, of which one is taken.
+pub(crate) struct Chains {
+    taken: IssuerChain,
+    others: Vec<IssuerChain>,
+}
+
+impl Chains {
+    /// The first is taken; nothing if there is none.
+    pub(crate) fn new(chains: Vec<IssuerChain>) -> Option<Self> {
+        let mut chains = chains.into_iter();
+        Some(Self {
+            taken: chains.next()?,
+            others: chains.collect(),
+        })
+    }
+
+    /// Takes the first that ends in one of these roots (DER), unless that is taken. Whether there is one.
+    fn end_in(&mut self, roots: &[&[u8]]) -> bool {
+        let is_known = |chain: &IssuerChain| {
+            let mut roots = roots.iter();
+            roots.any(|root| is_same_root(chain.root(), root))
+        };
+        if is_known(&self.taken) {
+            return true;
+        }
+        let known = self.others.iter().position(is_known);
+        known.is_some_and(|place| {
+            self.taken = self.others.swap_remove(place);
+            true
+        })
+    }
 }
 
 impl Answered {
@@ -48,21 +81,16 @@ impl Answered {
 }
 
 impl Endorser {
-    /// The CA at the lower end of this chain, and its key.
+    /// The CA at the lower end of these chains, and its key. Where nothing speaks for another one, the first chain counts.
     ///
     /// # Errors
-    /// The key does not belong to the certificate, or is of a kind that cannot sign CAs here.
-    pub fn new(chain: IssuerChain, key: impl Into<CaKey>) -> Result<Self, IssueError> {
+    /// The key does not belong to the certificate, or is of a kind that cannot sign CAs here; or there is no chain.
+    pub fn new(chains: Vec<IssuerChain>, key: impl Into<CaKey>) -> Result<Self, IssueError> {
+        let chains = Chains::new(chains).ok_or(IssueError::NotACertificate)?;
         Ok(Self {
-            ca: Ca::load(chain.issuer(), key)?,
-            chain,
+            ca: Ca::load(chains.taken.issuer(), key)?,
+            chains,
         })
-    }
-
-    /// Its chain.
-    #[must_use]
-    pub fn chain(&self) -> &IssuerChain {
-        &self.chain
     }
 
     /// Certifies a CA that our own root has certified as `own` (DER).
@@ -73,20 +101,20 @@ impl Endorser {
         settings: &Settings,
         now: OffsetDateTime,
     ) -> Result<Endorsement, AuthorityError> {
-        if is_certificate_of(self.ca.der(), key) {
-            let ca = self.ca.facts().common_name.clone();
-            return Err(AuthorityError::KeyInUse { ca });
+        let mut above = self.chains.taken.certificates().iter();
+        if let Some(ca) = above.find(|ca| is_certificate_of(ca, key)) {
+            return Err(AuthorityError::KeyInUse { ca: name_of(ca) });
         }
         let new = NewIssuing {
             key,
             name: CaName::Of(own),
             permitted: &settings.permitted,
             days: settings.issuing,
-            until: Some(self.chain.until()),
+            until: Some(self.chains.taken.until()),
         };
         let certificate = self.ca.issue(&new, now)?.der;
-        self.chain.check_subject(&certificate)?;
-        Ok(Endorsement::new(certificate, self.chain.clone())?)
+        self.chains.taken.check_subject(&certificate)?;
+        Ok(Endorsement::new(certificate, self.chains.taken.clone())?)
     }
 }
 
@@ -131,28 +159,27 @@ impl By {
 }
 
 impl Authority {
-    /// Has the next new issuing CA certified by a CA of somebody else's as well.
+    /// Has the next new issuing CA certified by a CA of somebody else's as well. Of several chains it takes one that ends in a
+    /// root which clients know.
     ///
     /// # Errors
-    /// Servers' chains would then end in another root than they do now, which clients do not know.
+    /// Servers' chains would then end in a root that clients do not know, or would take for another one.
     pub fn use_endorsing(
         &mut self,
-        endorsing: Endorsing,
+        mut endorsing: Endorsing,
         now: OffsetDateTime,
     ) -> Result<(), AuthorityError> {
-        let next = match &endorsing {
-            Endorsing::By(endorser) => &endorser.chain,
-            Endorsing::Answered(answered) => &answered.chain,
+        let next = match &mut endorsing {
+            Endorsing::By(endorser) => &mut endorser.chains,
+            Endorsing::Answered(answered) => &mut answered.chains,
         };
-        let known = match self.hierarchy.endorsed(now) {
-            Some((_, endorsement)) => endorsement.chain.root(),
-            None => &[],
-        };
-        if !is_same_root(next.root(), known) {
+        let known = self.hierarchy.roots_for_the_next(now);
+        if !next.end_in(&known) {
             return Err(AuthorityError::AnotherRoot {
-                root: name_of(next.root()),
+                root: name_of(next.taken.root()),
             });
         }
+        check_told_apart(&next.taken, &known)?;
         self.endorsing = Some(endorsing);
         Ok(())
     }
@@ -221,9 +248,9 @@ impl Authority {
                     key,
                     kept,
                     certificate,
-                    chain,
+                    chains,
                 } = *answered;
-                let by = By::Answer(Box::new(Endorsement::new(certificate, chain)?));
+                let by = By::Answer(Box::new(Endorsement::new(certificate, chains.taken)?));
                 return Ok(Seed { key, kept, by });
             }
             Some(Endorsing::By(endorser)) => By::Endorser(endorser),
@@ -235,9 +262,20 @@ impl Authority {
 }
 
 /// A root that was certified anew is the same to whoever trusts it: name and key.
-fn is_same_root(one: &[u8], other: &[u8]) -> bool {
+pub(crate) fn is_same_root(one: &[u8], other: &[u8]) -> bool {
     let key = SubjectKey::of_certificate(other);
     one == other || has_same_name(one, other) && key.is_some_and(|key| is_certificate_of(one, &key))
+}
+
+/// That clients which have all of these roots (DER) know the one in which a chain ends.
+pub(crate) fn check_told_apart(chain: &IssuerChain, roots: &[&[u8]]) -> Result<(), AuthorityError> {
+    let mut roots = roots.iter();
+    match roots.any(|root| chain.may_be_mistaken_for(root)) {
+        false => Ok(()),
+        true => Err(AuthorityError::SameName {
+            root: name_of(chain.root()),
+        }),
+    }
 }
 
 fn name_of(certificate: &[u8]) -> String {

@@ -10,7 +10,7 @@ use pgpki_core::profile::Profile;
 use pgpki_core::validity::Validity;
 use time::OffsetDateTime;
 
-use crate::ledger::{CaId, CaState, Cross, Endorsement, KnownCa};
+use crate::ledger::{CaId, CaState, Cross, Endorsement, KnownCa, Ledger, LedgerError};
 use crate::rotation::Step;
 use crate::settings::Settings;
 
@@ -18,13 +18,30 @@ use crate::settings::Settings;
 #[derive(Clone, Debug)]
 pub struct Hierarchy {
     cas: Vec<KnownCa>,
+    /// The root of others that clients are handed before any chain ends in it, DER, and when it counts.
+    next_root: Option<(Vec<u8>, Validity)>,
 }
 
 impl Hierarchy {
     /// From the ledger's CAs, in the order in which they were made.
     #[must_use]
     pub fn new(cas: Vec<KnownCa>) -> Self {
-        Self { cas }
+        Self {
+            cas,
+            next_root: None,
+        }
+    }
+
+    /// As the ledger has it.
+    pub(crate) fn of(ledger: &Ledger) -> Result<Self, LedgerError> {
+        let next_root = ledger.next_root()?.and_then(|root| {
+            let validity = CaFacts::read(&root).ok()?.validity;
+            Some((root, validity))
+        });
+        Ok(Self {
+            next_root,
+            ..Self::new(ledger.cas()?)
+        })
     }
 
     /// Every CA, in the order in which they were made; those that came to nothing as well.
@@ -171,7 +188,23 @@ impl Hierarchy {
         {
             roots.push(endorsement.chain.root());
         }
+        roots.extend(self.next_root(now).filter(|next| !roots.contains(next)));
         roots
+    }
+
+    /// The root of others that clients are handed before any chain ends in it, DER, as long as that counts.
+    #[must_use]
+    pub fn next_root(&self, now: OffsetDateTime) -> Option<&[u8]> {
+        let (root, validity) = self.next_root.as_ref()?;
+        counts(*validity, now).then_some(root)
+    }
+
+    /// The roots of others in one of which the chain of the next issuing CA ends: the one of now, and the one that clients
+    /// have been handed beside it.
+    pub(crate) fn roots_for_the_next(&self, now: OffsetDateTime) -> Vec<&[u8]> {
+        let present = self.endorsed(now);
+        let present = present.map(|(_, endorsement)| endorsement.chain.root());
+        present.into_iter().chain(self.next_root(now)).collect()
     }
 
     /// The certificates of endorsed issuing CAs from our own roots, DER, the newest first. A server has them beside the

@@ -28,11 +28,14 @@ pub const FILE: &str = "ledger.db";
 /// "pgpk" in ASCII: tells a ledger from any other SQLite database.
 const APPLICATION_ID: i32 = 0x7067_706b;
 
-/// The layout below. A ledger with a larger number than the next was written by a newer pgpki.
+/// The layout below. A ledger with a larger number than the last of these was written by a newer pgpki.
 const LAYOUT: i32 = 1;
 
 /// The same with the table of `endorsements`.
 const ENDORSED_LAYOUT: i32 = 2;
+
+/// The same with the table `next_root`.
+const NEXT_ROOT_LAYOUT: i32 = 3;
 
 /// How long a command waits for another one's transaction, which lasts milliseconds.
 const BUSY: Duration = Duration::from_secs(60);
@@ -127,7 +130,7 @@ pub enum LedgerError {
         path: PathBuf,
     },
     /// Written by a newer version of this program.
-    #[error("the ledger {} was written by a newer pgpki (layout {found}, this one knows {ENDORSED_LAYOUT})", path.display())]
+    #[error("the ledger {} was written by a newer pgpki (layout {found}, this one knows {NEXT_ROOT_LAYOUT})", path.display())]
     Newer {
         /// The ledger's file.
         path: PathBuf,
@@ -185,7 +188,7 @@ impl Ledger {
             return Err(LedgerError::NotALedger { path: path.into() });
         }
         match layout {
-            LAYOUT | ENDORSED_LAYOUT => Ok(ledger),
+            LAYOUT | ENDORSED_LAYOUT | NEXT_ROOT_LAYOUT => Ok(ledger),
             found => Err(LedgerError::Newer {
                 path: path.into(),
                 found,

@@ -2,7 +2,7 @@
 
 use pgpki_core::ca_key::CaKey;
 use pgpki_core::issue::{Ca, is_certificate_of};
-use pgpki_core::key::{KeyAlgorithm, PrivateKey};
+use pgpki_core::key::{KeyAlgorithm, KeyError, PrivateKey};
 use pgpki_core::profile::Profile;
 use pgpki_core::subject_key::SubjectKey;
 use zeroize::Zeroizing;
@@ -41,8 +41,8 @@ impl Authority {
         Ok((placed.key.into(), KeptKey::Uri(placed.uri)))
     }
 
-    /// What the next CA's key is to be encrypted with: as the last one is whose key is kept here, if that is encrypted, and
-    /// the next one is not to be in a token.
+    /// What the next CA's key is to be encrypted with, if it is not to be in a token: as the last one is whose key is kept
+    /// here, if that is encrypted. Where all of them are lost, nothing tells how they were kept, and what was given counts.
     ///
     /// # Errors
     /// There is no passphrase, or it does not open that key.
@@ -62,6 +62,16 @@ impl Authority {
             match store.key_place(&ca.certificate) {
                 Ok(KeyPlace::Encrypted) => return Ok(Some(store.passphrase_of(&ca.certificate)?)),
                 Ok(KeyPlace::File | KeyPlace::Token(_)) => return Ok(None),
+                // A person has encrypted it, and did not mean the next one to be open.
+                Err(
+                    error @ CaStoreError::Key {
+                        source: KeyError::UnknownEncryption | KeyError::TooCostly,
+                        ..
+                    },
+                ) => {
+                    let given = store.given_passphrase()?;
+                    return given.map(Some).ok_or_else(|| error.into());
+                }
                 // Its files are lost or damaged: that is why there is to be another one.
                 Err(
                     CaStoreError::NotKept { .. }
@@ -71,7 +81,7 @@ impl Authority {
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(None)
+        Ok(store.given_passphrase()?)
     }
 
     /// The CAs of a profile that have come to something, in the order in which they were made.

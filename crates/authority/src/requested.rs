@@ -10,7 +10,7 @@ use std::time::Duration;
 use pgpki_core::ca_key::CaKey;
 use pgpki_core::endorsement::{EndorsementError, IssuerChain};
 use pgpki_core::issue::Holder;
-use pgpki_core::key::{KeyAlgorithm, KeyError, PrivateKey};
+use pgpki_core::key::{KeyAlgorithm, KeyError};
 use pgpki_core::name::Host;
 use pgpki_core::request::{self, PEM_LABEL};
 use pgpki_core::validity::Days;
@@ -21,10 +21,10 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-pub use self::next::{NextAnswer, NextRequest};
-use crate::authority::AuthorityError;
-use crate::ca_store::{KEY, KeptKey, URI};
-use crate::endorsing::Answered;
+pub use self::next::{GivenUp, NextAnswer, NextRequest};
+use crate::authority::{Authority, AuthorityError};
+use crate::ca_store::{KEY, KeptKey, URI, read_key};
+use crate::endorsing::{Answered, Chains};
 use crate::format::Format;
 use crate::ledger::{Place, PlaceKind};
 use crate::new_key::first_key;
@@ -101,6 +101,15 @@ pub fn waiting_for(home: &Path) -> PathBuf {
     let mut name: OsString = home.as_os_str().to_owned();
     name.push(BEHIND);
     name.into()
+}
+
+/// The URI of the key of a request that waits in this directory, if it is in a token. There it stays when the request is
+/// given up.
+#[must_use]
+pub fn key_in_token(waiting: &Path) -> Option<String> {
+    let bytes = PrivateDir::open(waiting).ok()?.read_secret(URI, MAX_BYTES);
+    let text = String::from_utf8(bytes.ok()??).ok()?;
+    Some(text.trim().to_owned())
 }
 
 /// Makes the issuing CA's key, and a request with it, PEM. Nothing of it is there before the returned directory is
@@ -182,7 +191,7 @@ fn open_key(
         return Ok((key.into(), KeptKey::Uri(uri)));
     }
     let bytes = Zeroizing::new(read(KEY)?.ok_or_else(|| damaged(KEY))?);
-    let key = PrivateKey::from_pem(&bytes, passphrase);
+    let key = read_key(&bytes, passphrase);
     let key = key.map_err(|source| RequestedError::Key {
         path: dir.path().join(KEY),
         source,
@@ -198,6 +207,15 @@ fn open_key(
         }
     };
     Ok((key.into(), KeptKey::Pem(kept)))
+}
+
+impl RequestedError {
+    /// What is wanted takes an issuing CA that is certified by somebody else.
+    pub(crate) fn not_endorsed(authority: &Authority, now: OffsetDateTime) -> Self {
+        let ca = authority.hierarchy().server_signer(now);
+        let ca = ca.map(|ca| ca.facts.common_name.clone());
+        Self::NotEndorsed(ca.unwrap_or_default())
+    }
 }
 
 impl Requested {
@@ -276,12 +294,12 @@ impl Requested {
     ) -> Result<Answered, RequestedError> {
         let (key, kept) = open_key(&self.dir, hardware, passphrase)?;
         let (public, asked) = (key.public_key(), &self.settings.permitted);
-        let (certificate, chain) = IssuerChain::read_answer(file, beside, &public, asked, now)?;
+        let (certificate, chains) = IssuerChain::read_answer(file, beside, &public, asked, now)?;
         Ok(Answered {
             key,
             kept,
             certificate,
-            chain,
+            chains: Chains::new(chains).ok_or(EndorsementError::NoCertificate)?,
         })
     }
 

@@ -25,6 +25,7 @@ use crate::credential::certificate_file;
 use crate::deliver::{DeliverError, Installed, Live, NoPassphrases};
 use crate::hand_over::OnFailure;
 use crate::ledger::{KnownPlace, Leaf, LedgerError, Place, PlaceKind};
+use crate::requested::GivenUp;
 use crate::servers::{Servers, Session, TakenUp, put_back};
 pub use crate::succession::Lost;
 use crate::succession::SuccessionError;
@@ -63,9 +64,8 @@ pub struct Report {
     pub succession: Option<(Step, Issued)>,
     /// What stands in the way of a step that is due or was asked for; after one that could not wait, of the next.
     pub problem: Option<(Step, SuccessionProblem)>,
-    /// Where a request for the next issuing CA waited, whose key may have been stolen as well. It is gone, and an answer to
-    /// it must not be used.
-    pub given_up: Option<PathBuf>,
+    /// A request for the next issuing CA that waited, whose key may have been stolen as well.
+    pub given_up: Option<GivenUp>,
     /// Whose certificates nobody accepts any more, because their CA was revoked. Whoever prints this says so with
     /// [`Authority::told`].
     pub lost: Vec<Lost>,

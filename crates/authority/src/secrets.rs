@@ -12,6 +12,16 @@ pub trait Secrets: Send + Sync {
     /// # Errors
     /// Nobody knows it, or it cannot be had from whoever does.
     fn passphrase(&self, whose: Profile) -> Result<Zeroizing<Vec<u8>>, SecretError>;
+
+    /// The same where no key tells that it is needed: nothing where nobody has said what it is, and a person would have
+    /// to be asked.
+    ///
+    /// # Errors
+    /// It cannot be had from where it was said to be.
+    fn given(&self, whose: Profile) -> Result<Option<Zeroizing<Vec<u8>>>, SecretError>;
+
+    /// Where it comes from, such as "the first line of /root/issuing", for whoever must be told that it is wrong.
+    fn origin(&self, whose: Profile) -> String;
 }
 
 /// Why there is no passphrase, in the words of whoever was asked.
@@ -33,6 +43,14 @@ pub struct NoSecrets;
 impl Secrets for NoSecrets {
     fn passphrase(&self, _whose: Profile) -> Result<Zeroizing<Vec<u8>>, SecretError> {
         Err(SecretError::nobody_knows())
+    }
+
+    fn given(&self, _whose: Profile) -> Result<Option<Zeroizing<Vec<u8>>>, SecretError> {
+        Ok(None)
+    }
+
+    fn origin(&self, _whose: Profile) -> String {
+        "none".to_owned()
     }
 }
 
@@ -57,10 +75,17 @@ pub struct GivenSecrets {
 
 impl Secrets for GivenSecrets {
     fn passphrase(&self, whose: Profile) -> Result<Zeroizing<Vec<u8>>, SecretError> {
-        let given = match whose {
-            Profile::Root => &self.root,
-            _ => &self.issuing,
-        };
-        given.clone().ok_or_else(SecretError::nobody_knows)
+        self.given(whose)?.ok_or_else(SecretError::nobody_knows)
+    }
+
+    fn given(&self, whose: Profile) -> Result<Option<Zeroizing<Vec<u8>>>, SecretError> {
+        Ok(match whose {
+            Profile::Root => self.root.clone(),
+            _ => self.issuing.clone(),
+        })
+    }
+
+    fn origin(&self, _whose: Profile) -> String {
+        "the one that was given".to_owned()
     }
 }

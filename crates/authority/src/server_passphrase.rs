@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use pgpki_core::passphrase::{self, NotMade};
-use pgpki_fs::{Owner, Text, TextError};
+use pgpki_fs::{Owner, Text, TextError, shell_word};
 use zeroize::{Zeroize as _, Zeroizing};
 
 /// More than the file may hold, in bytes.
@@ -86,11 +86,11 @@ impl ServerPassphraseError {
             Self::Missing { path } => Some(format!(
                 "Put it back; or have a new one made, with a new key: \
                  pgpki issue-server HOST… --install DIR --server-key-passphrase {}",
-                path.display()
+                shell_word(path)
             )),
             Self::Access { path, server, .. } => Some(format!(
                 "chown {server} {path} && chmod 0600 {path}",
-                path = path.display()
+                path = shell_word(path)
             )),
             Self::Unreachable { .. } => {
                 Some("Name a file elsewhere, or open that directory to him: chmod o+x".to_owned())

@@ -227,7 +227,7 @@ impl Authority {
     /// Makes the change, and knows of it.
     pub(crate) fn succeed(&mut self, change: Succession) -> Result<(), AuthorityError> {
         self.ledger.succeed(&change)?;
-        self.hierarchy = Hierarchy::new(self.ledger.cas()?);
+        self.hierarchy = Hierarchy::of(&self.ledger)?;
         Ok(())
     }
 

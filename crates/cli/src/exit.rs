@@ -18,8 +18,10 @@ use pgpki_core::name_constraints::PermittedError;
 use pgpki_core::profile::Profile;
 use pgpki_fs::{
     InstallationError, IoError, LockError, OutputError, OwnerError, PrivateError, ReadError,
-    ShelfError, StageError, WalkError,
+    ShelfError, StageError, WalkError, shell_word,
 };
+
+use crate::tokens;
 
 /// The exit statuses, as `docs/exit-codes.md` has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -299,6 +301,16 @@ impl From<CaStoreError> for Failure {
                 source: KeyError::WrongPassphrase,
                 ..
             } => Self::new(Exit::BadInput, error),
+            CaStoreError::Key {
+                source: KeyError::UnknownEncryption | KeyError::TooCostly,
+                ..
+            } => Self::new(Exit::BadInput, error).hint(
+                "Nothing was changed. Open it with the program that has encrypted it, write it as PKCS#8 in PEM,\n\
+                 and encrypt that again: pgpki key encrypt",
+            ),
+            CaStoreError::WrongPassphrase { .. } => Self::new(Exit::BadInput, error).hint(
+                "Nothing was changed. Give the passphrase that the key was encrypted with last",
+            ),
             CaStoreError::Token { ref source, .. } => Self {
                 message: error.to_string(),
                 ..source.clone().into()
@@ -350,9 +362,9 @@ impl From<AuthorityError> for Failure {
             AuthorityError::Waiting { ref home, ref waiting } => {
                 let hint = format!(
                     "Take the answer: pgpki init --install-issuing FILE --home {}\n\
-                     or begin anew, after: rm -r {}",
-                    home.display(),
-                    waiting.display()
+                     or begin anew, after: {}",
+                    shell_word(home),
+                    tokens::removal(waiting)
                 );
                 Self::new(Exit::Refused, error).hint(hint)
             }
@@ -360,8 +372,13 @@ impl From<AuthorityError> for Failure {
                 Self::new(Exit::Refused, error).hint(ENDORSEMENT_NEEDED)
             }
             AuthorityError::AnotherRoot { .. } => Self::new(Exit::Refused, error).hint(
-                "Nothing was changed. An authority keeps the root that it was made with, or none: under another one,\n\
-                 begin a new authority with pgpki init, in another --home",
+                "Nothing was changed. If the company changes its root, hand clients the new one first:\n\
+                 pgpki rotate --issuer-root FILE; docs/existing-ca.md says how. An authority that was made without a company's\n\
+                 CA cannot come under one: begin a new one with pgpki init, in another --home",
+            ),
+            AuthorityError::SameName { .. } => Self::new(Exit::Refused, error).hint(
+                "Nothing was changed. The company needs a root with another name, or with a subjectKeyIdentifier, and an\n\
+                 authorityKeyIdentifier in what it signs",
             ),
             AuthorityError::NotAHome { .. } => Self::new(Exit::BadInput, error)
                 .hint("pgpki init makes one; --home names another place"),
@@ -375,7 +392,7 @@ impl From<AuthorityError> for Failure {
                     true => RESTORE_OR_REPLACE.to_owned(),
                     false => format!(
                         "{RESTORE_OR_REPLACE},\nafter: mkdir -m 0700 {}",
-                        directory.display()
+                        shell_word(&directory)
                     ),
                 };
                 Self::new(Exit::BadInput, error).hint(hint)

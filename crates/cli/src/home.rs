@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use pgpki_authority::requested::waiting_for;
 use pgpki_authority::{Authority, AuthorityError, Secrets};
+use pgpki_core::document::printable;
 use pgpki_core::profile::Profile;
-use pgpki_fs::{Holder, Owner};
+use pgpki_fs::{Holder, Owner, shell_word};
 
 use crate::args::{Home, IssuingPassphrase, RootPassphrase, Token};
 use crate::exit::{Exit, Failure};
@@ -35,7 +36,7 @@ impl Home {
     /// How a next step names it: ` --home DIR` if this one did, so that it is about the same authority.
     pub(crate) fn flag(&self) -> String {
         match (&self.home, self.path()) {
-            (Some(_), Ok(path)) => format!(" --home {}", path.display()),
+            (Some(_), Ok(path)) => format!(" --home {}", printable(&shell_word(path))),
             _ => String::new(),
         }
     }

@@ -12,7 +12,7 @@ use pgpki_core::issue::IssueError;
 use pgpki_core::key::PrivateKey;
 use pgpki_core::material::MaterialError;
 use pgpki_core::name_constraints::Permitted;
-use pgpki_fs::{IoError, NewPrivateDir, Output};
+use pgpki_fs::{IoError, NewPrivateDir, Output, shell_word};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
@@ -47,10 +47,10 @@ pub(crate) fn named(
         }
         return Ok(None);
     };
-    let chain = IssuerChain::read(&read(certificate)?, now);
-    let chain = chain.map_err(|error| endorsement(certificate, &error))?;
+    let chains = IssuerChain::read(&read(certificate)?, now);
+    let chains = chains.map_err(|error| endorsement(certificate, &error))?;
     let key = open_key(key, args.issuer_passphrase_file.as_deref(), token)?;
-    let endorser = Endorser::new(chain, key).map_err(|error| {
+    let endorser = Endorser::new(chains, key).map_err(|error| {
         let path = certificate.display();
         match error {
             IssueError::KeyMismatch(_) => {
@@ -65,11 +65,18 @@ pub(crate) fn named(
     Ok(Some(Endorsing::By(Box::new(endorser))))
 }
 
-/// Who has certified an issuing CA, and until when that counts.
+/// Who has certified an issuing CA, until when that counts, and which root clients are handed for it: whoever could put
+/// another one into the file on its way is found out by nothing but that.
 pub(crate) fn report(endorsement: &Endorsement, out: &mut impl Write) -> io::Result<()> {
     let issuer = printable(&endorsement.issuer());
     let until = show::date(endorsement.validity.not_after);
-    writeln!(out, "             certified by {issuer}  until {until}")
+    writeln!(out, "             certified by {issuer}  until {until}")?;
+    let (root, fingerprint) = endorsement.root();
+    let root = printable(&root);
+    writeln!(
+        out,
+        "             clients trust {root}, if this is its SHA-256:\n             {fingerprint}"
+    )
 }
 
 /// Where a request is to be written: absolute, and nothing is there.
@@ -114,8 +121,9 @@ pub(crate) struct Ask<'a> {
 impl Ask<'_> {
     /// What the request is, and how it is signed.
     pub(crate) fn print(&self, out: &mut impl Write) -> io::Result<()> {
-        let file = printable(&self.file.to_string_lossy());
-        writeln!(out, "{STRONG}Request{STRONG:#}    {file}")?;
+        let shown = printable(&self.file.to_string_lossy());
+        let file = printable(&shell_word(self.file));
+        writeln!(out, "{STRONG}Request{STRONG:#}    {shown}")?;
         writeln!(out, "  for        {}", printable(self.name))?;
         writeln!(out, "  asks for   CA:TRUE, pathlen:0, keyCertSign, cRLSign")?;
         for name in self.permitted.dns() {
@@ -135,7 +143,7 @@ impl Ask<'_> {
              {FAINT}# OpenSSL{FAINT:#}\n\
              openssl x509 -req -in {file} -copy_extensions copyall -days 1825 -CA ca.pem -CAkey ca.key -out issuing.pem\n\
              {FAINT}# Active Directory Certificate Services{FAINT:#}\n\
-             certreq -submit -attrib \"CertificateTemplate:SubCA\" {file} issuing.pem"
+             certreq -submit -attrib \"CertificateTemplate:SubCA\" {shown} issuing.pem"
         )
     }
 }
@@ -153,7 +161,7 @@ const SIGNER: &str = "The CA that signs needs CA:TRUE, no pathlen or one that le
 const SIGNED: &str = "Ask the company for: CA:TRUE, pathlen:0, keyCertSign, cRLSign; docs/existing-ca.md says the rest";
 
 /// What is wrong with the chain of somebody else's CA.
-fn endorsement(path: &Path, error: &EndorsementError) -> Failure {
+pub(crate) fn endorsement(path: &Path, error: &EndorsementError) -> Failure {
     unusable(path, error, "Nothing was made.", SIGNER)
 }
 
@@ -161,6 +169,12 @@ fn endorsement(path: &Path, error: &EndorsementError) -> Failure {
 pub(crate) fn answer(path: &Path, error: &EndorsementError) -> Failure {
     let waits = "Nothing was made, and the request still waits.";
     unusable(path, error, waits, SIGNED)
+}
+
+/// Whatever stands against the answer, it may be taken again.
+pub(crate) fn still_waits(failure: Failure) -> Failure {
+    let before = failure.hint.clone().map(|hint| format!("{hint}\n"));
+    failure.hint(before.unwrap_or_default() + "The request still waits for its answer")
 }
 
 fn unusable(path: &Path, error: &EndorsementError, done: &str, ask: &str) -> Failure {
@@ -175,6 +189,13 @@ fn unusable(path: &Path, error: &EndorsementError, done: &str, ask: &str) -> Fai
         ),
         EndorsementError::PathLength { .. } => {
             format!("{done} The issuing CA is one more CA below it: have another CA certify it")
+        }
+        EndorsementError::OtherIssuer { .. } => format!(
+            "{done} Put the certificate of that CA that it names into the file: openssl x509 -noout -ext authorityKeyIdentifier\n\
+             shows which one it is"
+        ),
+        EndorsementError::DemandsPolicy(_) => {
+            format!("{done} Have a CA without that demand certify it")
         }
         EndorsementError::OtherKey(_) => format!(
             "{done} Its certificate has to be for the request that was written, and the key in it"

@@ -21,6 +21,7 @@ use std::panic::catch_unwind;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use nix::sys::prctl::set_dumpable;
 use time::OffsetDateTime;
 
 use crate::args::{Cli, Command};
@@ -29,6 +30,8 @@ use crate::exit::{Exit, Failure};
 /// Runs the program with the arguments and the clock of this process. Errors are caught and
 /// printed here, once.
 pub fn main() -> ExitCode {
+    // A core dump would have the keys and passphrases in it. Where this fails, all else is as it was.
+    let _ = set_dumpable(false);
     let cli = Cli::parse();
     let exit = match catch_unwind(|| run(cli.command, OffsetDateTime::now_utc)) {
         Ok(Ok(exit)) => exit,

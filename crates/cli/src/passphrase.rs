@@ -22,6 +22,10 @@ use crate::exit::{Exit, Failure};
 /// More than any passphrase has, in bytes.
 const MAX_BYTES: u64 = 4096;
 
+/// OpenSSL has room for so many, and so have PostgreSQL and libpq: a buffer of 1024 bytes (`PEM_BUFSIZE`, pem.h), the last of
+/// which is zero.
+const MAX_NEW: usize = 1023;
+
 /// A passphrase. Wiped from memory when it is dropped.
 pub(crate) type Passphrase = Zeroizing<Vec<u8>>;
 
@@ -32,7 +36,7 @@ pub(crate) fn for_new_root(args: &NewPassphrase) -> Result<Option<Passphrase>, F
     }
     let (file, command) = (&args.root_passphrase_file, &args.root_passphrase_command);
     if let Some(named) = unattended("root", file.as_deref(), command.as_deref()) {
-        return named.map(Some);
+        return usable(named?, "the root key").map(Some);
     }
     if !io::stdin().is_terminal() {
         return Err(Failure::new(
@@ -45,6 +49,7 @@ pub(crate) fn for_new_root(args: &NewPassphrase) -> Result<Option<Passphrase>, F
         "Passphrase for the root key (needed again in years; keep it): ",
         "--no-root-passphrase leaves the root key unencrypted, if that is meant",
     )
+    .and_then(|typed| usable(typed, "the root key"))
     .map(Some)
 }
 
@@ -52,7 +57,26 @@ pub(crate) fn for_new_root(args: &NewPassphrase) -> Result<Option<Passphrase>, F
 pub(crate) fn for_new_issuing(args: &NewIssuingPassphrase) -> Result<Option<Passphrase>, Failure> {
     let file = args.issuing_passphrase_file.as_deref().map(from_file);
     let command = args.issuing_passphrase_command.as_deref().map(from_command);
-    file.or(command).transpose()
+    let given = file.or(command).transpose()?;
+    given.map(|it| usable(it, "the issuing key")).transpose()
+}
+
+/// Where that comes from, for whoever must be told that it is wrong.
+pub(crate) fn origin_of_new_issuing(args: &NewIssuingPassphrase) -> String {
+    let file = args.issuing_passphrase_file.as_deref();
+    let command = args.issuing_passphrase_command.as_deref();
+    sources::named(file, command, "--issuing-passphrase").unwrap_or_default()
+}
+
+/// What a key can be encrypted with, so that other programs open it as well.
+fn usable(new: Passphrase, what: &str) -> Result<Passphrase, Failure> {
+    let why = match new.as_slice() {
+        it if it.contains(&0) => "has a zero byte in it",
+        it if it.len() > MAX_NEW => "is longer than 1023 bytes",
+        _ => return Ok(new),
+    };
+    let message = format!("the passphrase for {what} {why}: OpenSSL would not take it");
+    Err(Failure::new(Exit::BadInput, message).hint("Nothing was changed. Choose another one"))
 }
 
 /// What a backup is to be encrypted with.
@@ -147,7 +171,7 @@ pub(crate) fn new(args: &OutputPassphrase, what: &str) -> Result<New, Failure> {
         }
     };
     Ok(New {
-        secret,
+        secret: usable(secret, what)?,
         generated: false,
     })
 }
@@ -252,8 +276,9 @@ fn warn_if_open(path: &Path) {
         let _ = writeln!(
             io::stderr(),
             "pgpki: warning: {path} is a secret that others can read: its mode is {mode:04o}\n       \
-             chmod 0600 {path}",
+             chmod 0600 {word}",
             path = path.display(),
+            word = pgpki_fs::shell_word(path),
         );
     }
 }

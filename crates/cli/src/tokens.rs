@@ -5,10 +5,12 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use pgpki_authority::requested::key_in_token;
 use pgpki_authority::{Hardware, Placed, Tokens};
 use pgpki_core::ca_key::{Blame, TokenError, TokenKey};
 use pgpki_core::document::printable;
 use pgpki_core::key::KeyAlgorithm;
+use pgpki_fs::shell_word;
 use pgpki_pkcs11::{Key, Module, PinSource, Token, Uri, named_module, proxy_module};
 
 use crate::args;
@@ -241,6 +243,30 @@ fn ask(token: &Token) -> Result<Passphrase, TokenError> {
     }
     let prompt = format!("PIN of {}: ", printable(&token.to_string()));
     passphrase::ask(&prompt).map_err(of_failure)
+}
+
+/// What gives up a request that waits in a directory.
+pub(crate) fn removal(waiting: &Path) -> String {
+    let mut text = format!("rm -r {}", shell_word(waiting));
+    if let Some(uri) = key_in_token(waiting) {
+        text = format!("{text}\n{}", left_there(&uri));
+    }
+    text
+}
+
+/// That a key which came to nothing stays in its token, and what removes it there, both halves.
+pub(crate) fn left_there(uri: &str) -> String {
+    let parsed = uri.parse::<Uri>().ok();
+    let module = parsed.and_then(|uri| uri.module_path);
+    let module = module.map(|path| format!(" --provider {}", shell_word(path)));
+    let object = uri.split('?').next().unwrap_or(uri);
+    let object = object.replace(";type=private", "");
+    format!(
+        "Its key stays in the token, where nothing uses it. To remove it:\n\
+         p11tool{} --login --delete {}",
+        module.unwrap_or_default(),
+        shell_word(object)
+    )
 }
 
 /// What happens in a token is told at once: whatever fails after it, a key that was made stays there.

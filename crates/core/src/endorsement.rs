@@ -1,26 +1,25 @@
 //! A CA of somebody else's, such as a company's, under which an issuing CA of ours is to stand: its chain up to its root,
 //! and the certificate that it gives our CA, its *endorsement*.
 
+mod check;
+mod path;
 mod pkcs7;
 
+use ring::digest::{SHA256, digest};
 use time::{OffsetDateTime, UtcOffset};
 
-use crate::document::{
-    CertificateFacts, Document, Item, KeyKind, Place, ReadError, Signature, Strength, der,
-};
+use self::check::{check_issuing, names_of};
+use crate::document::text::hex;
+use crate::document::{CertificateFacts, Document, Item, Place, ReadError, der};
 use crate::issue::{CaFacts, IssueError, parse};
 use crate::name_constraints::{NameConstraints, Permitted};
 use crate::subject_key::SubjectKey;
-use crate::validity::Validity;
 
 /// More CAs than this above one another are a mistake, or an attempt to keep us busy.
 const MAX_LENGTH: usize = 8;
 
 /// More certificates than this in one file are no chain.
 const MAX_CERTIFICATES: usize = 64;
-
-/// What OpenSSL's security level 2, Debian's default, demands of RSA.
-const MIN_RSA_BITS: usize = 2048;
 
 /// A CA that signs, and the CAs above it up to a root. Every signature in it has been checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +64,17 @@ pub enum EndorsementError {
         /// The name of whoever should have signed it.
         issuer: String,
     },
+    /// It says that another certificate of the same CA has signed it.
+    #[error(
+        "{name:?} says that it was signed by another certificate of {issuer} than the one that is there (authorityKeyIdentifier), \
+         and clients believe it"
+    )]
+    OtherIssuer {
+        /// The certificate.
+        name: String,
+        /// The name of whoever has signed it.
+        issuer: String,
+    },
     /// A signature of a kind that is not known here.
     #[error("the signature of {name:?} cannot be checked here: it is {algorithm}")]
     Unchecked {
@@ -92,6 +102,12 @@ pub enum EndorsementError {
     /// Not for servers.
     #[error("{0:?} may not sign for servers: its extendedKeyUsage has no serverAuth")]
     NotForServers(String),
+    /// It demands what none of our certificates has.
+    #[error(
+        "{0:?} demands a certificate policy of whatever is below it (policyConstraints), and pgpki's certificates have none: Java \
+         and others would refuse them"
+    )]
+    DemandsPolicy(String),
     /// Not now.
     #[error("{name:?} counts from {} until {}, and it is {} now", second(*not_before), second(*not_after), second(*now))]
     NotValid {
@@ -122,6 +138,14 @@ pub enum EndorsementError {
         /// Which.
         extension: String,
     },
+    /// Nobody can name it as an issuer.
+    #[error("a CA in it has an empty subject, and whoever it signs for has no issuer then")]
+    NoSubject,
+    /// Name constraints of a kind that OpenSSL refuses.
+    #[error(
+        "{0:?} has name constraints that clients refuse whatever the name: with a minimum or maximum, or an address without its mask"
+    )]
+    Constraints(String),
     /// A certificate for somebody else's key.
     #[error("{0:?} is for another key than the one that the request was made with")]
     OtherKey(String),
@@ -131,7 +155,7 @@ pub enum EndorsementError {
         /// The certificate.
         name: String,
         /// What is missing.
-        why: &'static str,
+        why: String,
     },
     /// Something that cannot be used at all.
     #[error(transparent)]
@@ -155,6 +179,7 @@ impl EndorsementError {
                 | Self::NoCertSign(_)
                 | Self::PathLength { .. }
                 | Self::NotForServers(_)
+                | Self::DemandsPolicy(_)
                 | Self::NotValid { .. }
                 | Self::Weak { .. }
         )
@@ -163,18 +188,25 @@ impl EndorsementError {
 
 impl IssuerChain {
     /// Reads the certificate of the CA that is to sign, and those of the CAs above it: PEM, DER or PKCS#7, the CA first,
-    /// the others in any order.
+    /// the others in any order. In PKCS#7 the CA is the one that has signed none of the others: a set has no order.
+    ///
+    /// Where a CA was certified by several others, there are several chains: the one that is meant unless something else
+    /// speaks for another comes first. There is at least one.
     ///
     /// # Errors
-    /// It is no whole chain, or one of the CAs may not sign an issuing CA for servers, or is too weak.
-    pub fn read(file: &[u8], now: OffsetDateTime) -> Result<Self, EndorsementError> {
+    /// There is no whole chain in it, or one of the CAs may not sign an issuing CA for servers, or is too weak.
+    pub fn read(file: &[u8], now: OffsetDateTime) -> Result<Vec<Self>, EndorsementError> {
         let found = certificates(file)?;
-        let first = found.first().ok_or(EndorsementError::NoCertificate)?;
-        Self::above(first, &found, now)
+        let first = match pkcs7::certificates(file) {
+            Some(_) => path::lowest(&found),
+            None => found.first(),
+        };
+        Self::above(first.ok_or(EndorsementError::NoCertificate)?, &found, now)
     }
 
     /// Takes what a CA made of our request: our issuing CA's certificate first, and the CAs above it, in this file or
-    /// beside it. `asked` are the names that the request wanted it to be held to.
+    /// beside it. `asked` are the names that the request wanted it to be held to. The chains are as in
+    /// [`IssuerChain::read`].
     ///
     /// # Errors
     /// As for [`IssuerChain::read`], or it is for another key, or cannot be an issuing CA's.
@@ -184,7 +216,7 @@ impl IssuerChain {
         key: &SubjectKey,
         asked: &Permitted,
         now: OffsetDateTime,
-    ) -> Result<(Vec<u8>, Self), EndorsementError> {
+    ) -> Result<(Vec<u8>, Vec<Self>), EndorsementError> {
         let mut found = certificates(file)?;
         let ours = |facts: &CertificateFacts| crate::issue::is_certificate_of(&facts.der, key);
         let answer = found.iter().find(|facts| ours(facts)).cloned();
@@ -195,17 +227,21 @@ impl IssuerChain {
         if !beside.is_empty() {
             found.extend(certificates(beside)?);
         }
-        check(&answer, 0, now)?;
-        check_issuing(&answer)?;
+        check_issuing(&answer, now)?;
         if !asked.is_everything() && constraints_of(&answer.der).is_none() {
             return Err(EndorsementError::NotIssuing {
                 name: answer.title(),
-                why: "it lacks the name constraints that the request asks for",
+                why: "it lacks the name constraints that the request asks for".to_owned(),
             });
         }
-        let chain = Self::above(issuer_of(&answer, &found, now)?, &found, now)?;
-        chain.check_subject(&answer.der)?;
-        Ok((answer.der, chain))
+        let mut chains = Self::of_paths(path::above(&answer, &found, now)?)?;
+        let refusal = |chain: &Self| chain.check_subject(&answer.der).err();
+        let refused = chains.first().and_then(refusal);
+        chains.retain(|chain| refusal(chain).is_none());
+        match refused.filter(|_| chains.is_empty()) {
+            Some(refused) => Err(refused.into()),
+            None => Ok((answer.der, chains)),
+        }
     }
 
     /// A chain as [`IssuerChain::to_record`] wrote it down. Nothing is checked again.
@@ -244,26 +280,20 @@ impl IssuerChain {
         issuer: &CertificateFacts,
         found: &[CertificateFacts],
         now: OffsetDateTime,
-    ) -> Result<Self, EndorsementError> {
-        let mut chain = vec![issuer];
-        let mut last = issuer;
-        loop {
-            check(last, chain.len(), now)?;
-            if last.self_signed {
-                break;
-            }
-            check_signature(last)?;
-            if chain.len() == MAX_LENGTH {
-                return Err(EndorsementError::TooLong);
-            }
-            last = issuer_of(last, found, now)?;
-            chain.push(last);
-        }
-        let chain = chain.into_iter().map(|facts| facts.der.clone()).collect();
-        Ok(Self::of(chain)?)
+    ) -> Result<Vec<Self>, EndorsementError> {
+        Self::of_paths(path::from(issuer, found, now)?)
     }
 
-    /// That every CA of the chain may sign for the subject of this CA's certificate (DER).
+    fn of_paths(paths: Vec<path::Path<'_>>) -> Result<Vec<Self>, EndorsementError> {
+        let chain = |path: path::Path<'_>| {
+            Self::of(path.into_iter().map(|facts| facts.der.clone()).collect())
+        };
+        let chains: Result<_, _> = paths.into_iter().map(chain).collect();
+        Ok(chains?)
+    }
+
+    /// That every CA of the chain may sign for the subject of this CA's certificate (DER), and for its other names if it has
+    /// any.
     ///
     /// # Errors
     /// One of them may not, and no client would accept what is below it.
@@ -271,9 +301,31 @@ impl IssuerChain {
         let parsed = parse(certificate)?;
         for constraints in &self.constraints {
             // A CA's common name is no host name, whatever it looks like.
-            constraints.check_certificate(parsed.subject().as_raw(), "", &[])?;
+            constraints.check_certificate(parsed.subject().as_raw(), "", &names_of(&parsed))?;
         }
         Ok(())
+    }
+
+    /// Whether OpenSSL may take `root` (DER) for the root of this chain: it has the same name and another key, and no key
+    /// identifier tells the two apart. Of such roots OpenSSL tries one.
+    #[must_use]
+    pub fn may_be_mistaken_for(&self, root: &[u8]) -> bool {
+        let facts = |der: &[u8]| CertificateFacts::read(der).ok();
+        let (Some(own), Some(other)) = (facts(self.root()), facts(root)) else {
+            return false;
+        };
+        if own.subject != other.subject || own.public_key == other.public_key {
+            return false;
+        }
+        let meant = match self.below_root().last() {
+            Some(below) => facts(below).and_then(|below| below.authority_key_id),
+            // What it signs for us names it.
+            None => own.subject_key_id,
+        };
+        match (meant, other.subject_key_id) {
+            (Some(meant), Some(other)) => meant == other,
+            _ => true,
+        }
     }
 
     /// The certificate of the CA that signs, DER.
@@ -329,6 +381,12 @@ pub fn serial_number(certificate: &[u8]) -> Option<String> {
     Some(facts.serial.hex)
 }
 
+/// The SHA-256 of a certificate (DER), in hexadecimal digits: what people compare.
+#[must_use]
+pub fn fingerprint(certificate: &[u8]) -> String {
+    hex(digest(&SHA256, certificate).as_ref())
+}
+
 fn certificates(file: &[u8]) -> Result<Vec<CertificateFacts>, EndorsementError> {
     let certificates: Vec<_> = match pkcs7::certificates(file) {
         Some(found) if found.len() > MAX_CERTIFICATES => {
@@ -353,141 +411,6 @@ fn certificates(file: &[u8]) -> Result<Vec<CertificateFacts>, EndorsementError> 
         many if many > MAX_CERTIFICATES => Err(EndorsementError::TooMany(many)),
         _ => Ok(certificates),
     }
-}
-
-/// Who signed a certificate. Of several that did, such as a root and the same root under another one, or a CA and the same
-/// CA renewed, one that counts at `now`, and of those the self-signed.
-fn issuer_of<'a>(
-    certificate: &CertificateFacts,
-    found: &'a [CertificateFacts],
-    now: OffsetDateTime,
-) -> Result<&'a CertificateFacts, EndorsementError> {
-    let name = certificate.title();
-    let issuer = certificate.issuer.clone();
-    let named = found
-        .iter()
-        .filter(|it| it.subject == issuer && it.der != certificate.der);
-    let named: Vec<_> = named.collect();
-    if named.is_empty() {
-        return Err(EndorsementError::IssuerMissing { name, issuer });
-    }
-    let verdicts = named.iter().map(|it| (certificate.signed_by(it), *it));
-    let verdicts: Vec<_> = verdicts.collect();
-    let good = verdicts
-        .iter()
-        .filter(|(verdict, _)| *verdict == Signature::Good);
-    let counts = |issuer: &CertificateFacts| {
-        let Validity {
-            not_before,
-            not_after,
-        } = issuer.validity;
-        (not_before..=not_after).contains(&now)
-    };
-    // Of equals, the first.
-    let best = good.min_by_key(|(_, issuer)| (!counts(issuer), !issuer.self_signed));
-    if let Some((_, issuer)) = best {
-        return Ok(issuer);
-    }
-    match verdicts
-        .iter()
-        .any(|(verdict, _)| *verdict == Signature::Unsupported)
-    {
-        true => Err(EndorsementError::Unchecked {
-            name,
-            algorithm: certificate.signature_algorithm.clone(),
-        }),
-        false => Err(EndorsementError::NotSigned { name, issuer }),
-    }
-}
-
-/// Whether a CA may stand above our leaves with so many CAs below it.
-fn check(ca: &CertificateFacts, below: usize, now: OffsetDateTime) -> Result<(), EndorsementError> {
-    let name = || ca.title();
-    if !ca.is_ca {
-        return Err(EndorsementError::NotACa(name()));
-    }
-    if !ca.may("keyCertSign") {
-        return Err(EndorsementError::NoCertSign(name()));
-    }
-    if let Some(limit) = ca.path_length
-        && usize::try_from(limit).is_ok_and(|limit| limit < below)
-    {
-        return Err(EndorsementError::PathLength {
-            name: name(),
-            limit,
-            needed: below,
-        });
-    }
-    if let Some(purposes) = &ca.purposes
-        && !purposes.server
-        && !purposes.others.iter().any(|it| it == "anyExtendedKeyUsage")
-    {
-        return Err(EndorsementError::NotForServers(name()));
-    }
-    let validity = ca.validity;
-    if !(validity.not_before..=validity.not_after).contains(&now) {
-        return Err(EndorsementError::NotValid {
-            name: name(),
-            not_before: validity.not_before,
-            not_after: validity.not_after,
-            now,
-        });
-    }
-    if let Some(extension) = ca.unusable_extensions.first() {
-        return Err(EndorsementError::Extension {
-            name: name(),
-            extension: extension.clone(),
-        });
-    }
-    match &ca.public_key.kind {
-        KeyKind::Rsa { bits } if *bits < MIN_RSA_BITS => Err(EndorsementError::Weak {
-            name: name(),
-            why: format!("its key is RSA with {bits} bits"),
-        }),
-        _ => Ok(()),
-    }
-}
-
-/// A root's own signature proves nothing, and nobody checks it.
-fn check_signature(ca: &CertificateFacts) -> Result<(), EndorsementError> {
-    match ca.signature_strength {
-        Strength::Broken => Err(EndorsementError::Weak {
-            name: ca.title(),
-            why: format!("it is signed with {}", ca.signature_algorithm),
-        }),
-        Strength::Unknown => Err(EndorsementError::Unchecked {
-            name: ca.title(),
-            algorithm: ca.signature_algorithm.clone(),
-        }),
-        Strength::Sound | Strength::NoDigest => Ok(()),
-    }
-}
-
-/// What our issuing CA needs beyond what every CA does.
-fn check_issuing(answer: &CertificateFacts) -> Result<(), EndorsementError> {
-    let not_issuing = |why| {
-        Err(EndorsementError::NotIssuing {
-            name: answer.title(),
-            why,
-        })
-    };
-    check_signature(answer)?;
-    if answer.self_signed {
-        return not_issuing("it is signed with its own key");
-    }
-    if !answer.may("cRLSign") {
-        return not_issuing("its keyUsage has no cRLSign");
-    }
-    if answer.path_length != Some(0) {
-        return not_issuing("its path length is not 0, and it could make further CAs");
-    }
-    if answer.common_name.as_deref().is_none_or(str::is_empty) {
-        return not_issuing("its subject has no common name");
-    }
-    if answer.subject == answer.issuer {
-        return not_issuing("it has the name of the CA that signed it");
-    }
-    Ok(())
 }
 
 #[cfg(test)]

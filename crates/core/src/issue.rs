@@ -6,13 +6,13 @@ use std::fmt;
 
 use rcgen::{CertificateParams, KeyIdMethod, PublicKeyData as _, SanType, SerialNumber};
 use time::OffsetDateTime;
-use x509_parser::objects::{oid_registry, oid2abbrev, oid2sn};
 use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
 
 pub(crate) use self::issuing::name_constraints;
 pub use self::issuing::{CaName, NewIssuing};
 use crate::ca_key::{CaKey, TokenError};
 use crate::document::printable;
+use crate::document::text::{short_name, value_as_text};
 use crate::endorsement::second;
 use crate::key::KeyError;
 use crate::name::{Host, MAX_COMMON_NAME, Organization, Role};
@@ -430,9 +430,8 @@ fn common_name_of(certificate: &X509Certificate<'_>) -> String {
     certificate
         .subject()
         .iter_common_name()
-        .find_map(|name| name.as_str().ok())
+        .find_map(|name| value_as_text(name.attr_value()))
         .unwrap_or_default()
-        .to_owned()
 }
 
 /// The subject of a certificate (DER) as `pg_stat_ssl.issuer_dn` has it for those whom it has signed:
@@ -446,14 +445,12 @@ pub fn subject_as_postgresql_prints_it(der: &[u8]) -> Result<String, IssueError>
 fn in_postgresql_form(name: &X509Name<'_>) -> String {
     let mut text = String::new();
     for attribute in name.iter_attributes() {
-        let oid = attribute.attr_type();
-        let registry = oid_registry();
-        let short = oid2abbrev(oid, registry).or_else(|_| oid2sn(oid, registry));
-        let short = short.map_or_else(|_| oid.to_id_string(), str::to_owned);
+        let oid = attribute.attr_type().to_id_string();
+        let value = value_as_text(attribute.attr_value());
         text.push('/');
-        text.push_str(&short);
+        text.push_str(short_name(&oid).unwrap_or(&oid));
         text.push('=');
-        push_escaped(&mut text, attribute.as_str().unwrap_or_default());
+        push_escaped(&mut text, &value.unwrap_or_default());
     }
     text
 }
@@ -465,7 +462,10 @@ fn push_escaped(text: &mut String, value: &str) {
         if at_the_edge || matches!(c, ',' | '+' | '"' | '\\' | '<' | '>' | ';') {
             text.push('\\');
         }
-        text.push(c);
+        match c.is_ascii_control() {
+            true => text.push_str(&format!("\\{:02X}", u32::from(c))),
+            false => text.push(c),
+        }
     }
 }
 
@@ -536,6 +536,34 @@ mod tests {
         assert_eq!(
             subject_as_postgresql_prints_it(ca.der()).unwrap(),
             r#"/C=DE/ST=Bayern/L=München/O=Example\, \"Inc\"/OU=\#1 \+ \<2\>/CN=pki\\root"#
+        );
+    }
+
+    /// What PostgreSQL 15 prints for the same names.
+    #[test]
+    fn names_of_other_peoples_making_in_postgresqls_form() {
+        let wrap = |tag: u8, content: &[u8]| {
+            [&[tag, u8::try_from(content.len()).unwrap()], content].concat()
+        };
+        let part =
+            |oid: &[u8], value: Vec<u8>| wrap(0x31, &wrap(0x30, &[wrap(6, oid), value].concat()));
+        let wide: Vec<u8> = "Bücher".encode_utf16().flat_map(u16::to_be_bytes).collect();
+        let name = [
+            part(&[0x55, 4, 10], wrap(30, &wide)),
+            part(&[0x55, 4, 7], wrap(20, b"M\xfcnchen")),
+            part(&[0x55, 4, 9], wrap(12, b"a street")),
+            part(&[0x55, 4, 4], wrap(19, b"b")),
+            part(&[0x55, 4, 3], wrap(12, b"c\n")),
+            part(
+                &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0xd, 1, 9, 1],
+                wrap(22, b"a@b.c"),
+            ),
+        ];
+        let name = wrap(0x30, &name.concat());
+        let (_, name) = X509Name::from_der(&name).unwrap();
+        assert_eq!(
+            in_postgresql_form(&name),
+            r"/O=Bücher/L=München/street=a street/SN=b/CN=c\0A/emailAddress=a@b.c"
         );
     }
 

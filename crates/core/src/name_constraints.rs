@@ -13,7 +13,7 @@ use x509_parser::prelude::X509Certificate;
 pub use self::network::{Network, NetworkError};
 use self::network::{mask_of, octets};
 pub use self::permitted::{Permitted, PermittedError};
-use crate::document::printable;
+use crate::document::{der, printable};
 use crate::name::Host;
 
 /// A name that a CA may not sign for.
@@ -28,6 +28,23 @@ pub struct NotPermitted {
     pub rule: String,
     /// Whether it is the subject, and none of the host names or addresses.
     pub is_subject: bool,
+}
+
+/// Whether nothing in a `NameConstraints` (DER) makes OpenSSL refuse every name: a minimum or maximum beside a name (RFC 5280 wants
+/// 0 and none, which DER leaves out), or an `iPAddress` that is no address and mask.
+pub(crate) fn is_readable(extension: &[u8]) -> bool {
+    let parts = der::single(extension).and_then(|it| it.sequence());
+    let mut subtrees = parts
+        .iter()
+        .flatten()
+        .map(|part| der::elements(part.content));
+    let is_sound = |subtree: &der::Element<'_>| match subtree.sequence().as_deref() {
+        Some([base]) => base
+            .context(permitted::IP_TAG)
+            .is_none_or(|octets| matches!(octets.len(), 8 | 32)),
+        _ => false,
+    };
+    parts.is_some() && subtrees.all(|it| it.is_some_and(|it| it.iter().all(is_sound)))
 }
 
 /// What a CA's certificate says about names.

@@ -17,6 +17,7 @@ use crate::temporary::{fresh, is_fresh};
 use crate::walk::{self, check_private};
 use crate::{
     Created, Kind, NewFile, Owner, PrivateDir, Pruned, ReadError, Staged, Swept, Synced, WalkError,
+    shell_word,
 };
 
 const CURRENT: &str = "current";
@@ -100,7 +101,7 @@ impl InstallationError {
             }
             Self::NoFreeNumber { path, .. } => Some(format!(
                 "Remove the directories that pgpki did not make: ls -ld {}/g*",
-                path.display()
+                shell_word(path)
             )),
             Self::File(error) => error.hint(),
             Self::Io(error) => error.hint(),

@@ -122,6 +122,10 @@ impl PrivateDir {
         &self.dir
     }
 
+    pub(crate) fn into_dir(self) -> Dir {
+        self.dir
+    }
+
     /// The path it was opened by, for whoever must open something in it himself (a database).
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -12,7 +12,7 @@ use nix::sys::stat::{Mode, fstat};
 
 use crate::dir::{Dir, IoError, is_plain_name};
 use crate::entry::Entry;
-use crate::{Kind, Owner};
+use crate::{Kind, Owner, shell_word};
 
 /// Why a file was not read.
 #[derive(Debug, thiserror::Error)]
@@ -84,15 +84,15 @@ impl ReadError {
         match self {
             Self::HardLink { path, .. } => Some(format!(
                 "Replace it by a copy of its own, if it is the right file: cp --remove-destination -p FILE {}",
-                path.display()
+                shell_word(path)
             )),
             Self::WrongOwner { path, expected, .. } => Some(format!(
                 "If it is the right file: chown {expected} {}",
-                path.display()
+                shell_word(path)
             )),
             Self::TooOpen { path, .. } => Some(format!(
                 "chmod 0600 {}, and take the key for known to others",
-                path.display()
+                shell_word(path)
             )),
             Self::Io(error) => error.hint(),
             Self::NotFound { .. }

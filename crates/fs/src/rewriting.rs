@@ -1,11 +1,13 @@
-//! One file of a generation is written anew, as when a key gets another passphrase: at every instant the old one or the
-//! new one is there, whole. Only for an installation of the caller's own, which nobody else can enter.
+//! A file is written anew, as when a key gets another passphrase: at every instant the old one or the new one is there,
+//! whole. Only in a directory of the caller's own, which nobody else can enter.
 
 use std::ffi::OsStr;
 
 use crate::dir::{Dir, IoError, is_plain_name};
 use crate::temporary::{fresh, is_fresh};
-use crate::{Installation, InstallationError, NewFile, Owner, ReadError, Swept};
+use crate::{
+    Installation, InstallationError, NewFile, Owner, PrivateDir, PrivateError, ReadError, Swept,
+};
 
 const NEW_FILE: &str = ".new-";
 
@@ -32,15 +34,7 @@ impl Installation {
             let name = file.name.into();
             return Err(InstallationError::File(ReadError::BadName { name }));
         }
-        let rewriting = Rewriting {
-            dir: self.generation_dir(generation)?,
-            draft: fresh(NEW_FILE),
-            name: file.name.to_owned(),
-        };
-        let Rewriting { dir, draft, .. } = &rewriting;
-        let made = dir.create_file(draft, file.mode, Owner::caller(), file.bytes)?;
-        dir.sync_file(&made, draft)?;
-        Ok(rewriting)
+        Ok(Rewriting::begin(self.generation_dir(generation)?, file)?)
     }
 
     /// Removes what a killed run has left within the generations. Writes nothing where there is nothing. No other run may
@@ -60,7 +54,34 @@ impl Installation {
     }
 }
 
+impl PrivateDir {
+    /// Writes a file that is to take the place of the one with this name, and waits until it is on disk.
+    /// [`PrivateDir::sweep`] removes what a killed run has left of it.
+    ///
+    /// # Errors
+    /// The name is none, or a system call failed; then nothing is left of it.
+    pub fn rewrite(self, file: &NewFile<'_>) -> Result<Rewriting, PrivateError> {
+        if !is_plain_name(OsStr::new(file.name)) {
+            let name = file.name.into();
+            return Err(PrivateError::BadName { name });
+        }
+        Ok(Rewriting::begin(self.into_dir(), file)?)
+    }
+}
+
 impl Rewriting {
+    fn begin(dir: Dir, file: &NewFile<'_>) -> Result<Self, IoError> {
+        let rewriting = Self {
+            dir,
+            draft: fresh(NEW_FILE),
+            name: file.name.to_owned(),
+        };
+        let Self { dir, draft, .. } = &rewriting;
+        let made = dir.create_file(draft, file.mode, Owner::caller(), file.bytes)?;
+        dir.sync_file(&made, draft)?;
+        Ok(rewriting)
+    }
+
     /// Gives it the name, in one step. What had the name is gone.
     ///
     /// # Errors
@@ -112,6 +133,28 @@ mod tests {
         assert_eq!((fs::read(&file).unwrap(), names()), (b"new".into(), 1));
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert!(installation.rewrite(2, &key(b"no such")).is_err());
+    }
+
+    #[test]
+    fn the_same_in_a_private_directory() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().canonicalize().unwrap().join("next");
+        let staged = PrivateDir::stage_new(&path).unwrap();
+        staged.dir().write_new("ca.key", 0o600, b"old").unwrap();
+        staged.commit().unwrap();
+        let open = || PrivateDir::open(&path).unwrap();
+        let content = || fs::read(path.join("ca.key")).unwrap();
+        std::mem::forget(open().rewrite(&key(b"plain")).unwrap());
+        assert_eq!(content(), b"old");
+        assert_eq!(open().sweep().unwrap().removed, 1);
+        open().rewrite(&key(b"new")).unwrap().commit().unwrap();
+        assert_eq!(content(), b"new");
+        assert_eq!(fs::read_dir(&path).unwrap().count(), 1);
+        let elsewhere = NewFile {
+            name: "../ca.key",
+            ..key(b"")
+        };
+        assert!(open().rewrite(&elsewhere).is_err());
     }
 
     #[test]

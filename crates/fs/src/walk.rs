@@ -17,7 +17,7 @@ use nix::sys::stat::Mode;
 
 use crate::dir::{Dir, IoError, MakeError};
 use crate::entry::{Entry, FileId};
-use crate::{Kind, Owner};
+use crate::{Kind, Owner, shell_word};
 
 /// Why a path does not lead to a directory that can be used.
 #[derive(Debug, thiserror::Error)]
@@ -100,9 +100,9 @@ impl WalkError {
             }
             Self::WrongOwner { path, expected, .. } => Some(format!(
                 "If it is the right directory: chown {expected} {path}; otherwise choose another path",
-                path = path.display()
+                path = shell_word(path)
             )),
-            Self::TooOpen { path, .. } => Some(format!("chmod 0700 {}", path.display())),
+            Self::TooOpen { path, .. } => Some(format!("chmod 0700 {}", shell_word(path))),
             Self::Make(error) => error.hint(),
             Self::Io(error) => error.hint(),
         }

@@ -82,7 +82,7 @@ impl Authority {
         now: OffsetDateTime,
     ) -> Result<(u64, Option<OffsetDateTime>), AuthorityError> {
         self.ledger.leave_out_crl_numbers(LEFT_OUT, now)?;
-        self.hierarchy = Hierarchy::new(self.ledger.cas()?);
+        self.hierarchy = Hierarchy::of(&self.ledger)?;
         Ok((self.ledger.len()?, self.ledger.newest()?))
     }
 

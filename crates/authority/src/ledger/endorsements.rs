@@ -3,14 +3,14 @@
 //! The table is made when there is a first one. A ledger without any is one that a pgpki which does not know of them can
 //! read as well.
 
-use pgpki_core::endorsement::IssuerChain;
+use pgpki_core::endorsement::{IssuerChain, fingerprint};
 use pgpki_core::issue::CaFacts;
 use pgpki_core::name_constraints::NameConstraints;
 use pgpki_core::validity::Validity;
 use rusqlite::{Connection, Row, params};
 
 use super::rows::invalid;
-use super::{CaId, ENDORSED_LAYOUT, Ledger, LedgerError};
+use super::{CaId, ENDORSED_LAYOUT, Ledger, LedgerError, NEXT_ROOT_LAYOUT};
 
 const TABLE: &str = "
 CREATE TABLE IF NOT EXISTS endorsements (
@@ -18,6 +18,9 @@ CREATE TABLE IF NOT EXISTS endorsements (
     certificate BLOB NOT NULL,       -- its key and name, signed by the CA of somebody else's
     chain       BLOB NOT NULL        -- that CA and those above it, one after the other
 ) STRICT";
+
+/// One row, or none.
+const NEXT_ROOT: &str = "CREATE TABLE IF NOT EXISTS next_root (certificate BLOB NOT NULL) STRICT";
 
 /// An issuing CA's second certificate, from a CA that is not ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,18 +67,25 @@ impl Endorsement {
     /// The common name of the CA that signed it; empty where that has none.
     #[must_use]
     pub fn issuer(&self) -> String {
-        let facts = CaFacts::read(self.chain.issuer());
-        facts.map(|facts| facts.common_name).unwrap_or_default()
+        common_name(self.chain.issuer())
     }
+
+    /// The same of the root above that, and the root's SHA-256 in hexadecimal digits.
+    #[must_use]
+    pub fn root(&self) -> (String, String) {
+        let root = self.chain.root();
+        (common_name(root), fingerprint(root))
+    }
+}
+
+fn common_name(certificate: &[u8]) -> String {
+    let facts = CaFacts::read(certificate);
+    facts.map(|facts| facts.common_name).unwrap_or_default()
 }
 
 impl Ledger {
     pub(super) fn endorsements(&self) -> Result<Vec<(CaId, Endorsement)>, LedgerError> {
-        let layout: i32 = self
-            .connection
-            .pragma_query_value(None, "user_version", |row| row.get(0))
-            .map_err(self.at())?;
-        if layout < ENDORSED_LAYOUT {
+        if layout(&self.connection).map_err(self.at())? < ENDORSED_LAYOUT {
             return Ok(Vec::new());
         }
         self.query(
@@ -84,12 +94,43 @@ impl Ledger {
             read,
         )
     }
+
+    /// The root of somebody else's that clients are handed before any chain ends in it, DER.
+    pub(crate) fn next_root(&self) -> Result<Option<Vec<u8>>, LedgerError> {
+        if layout(&self.connection).map_err(self.at())? < NEXT_ROOT_LAYOUT {
+            return Ok(None);
+        }
+        let roots = self.query("SELECT certificate FROM next_root", [], |row| row.get(0))?;
+        Ok(roots.into_iter().next())
+    }
+
+    /// Puts this one in its place, or none.
+    pub(crate) fn set_next_root(&mut self, root: Option<&[u8]>) -> Result<(), LedgerError> {
+        self.transaction(|t| {
+            t.execute_batch(NEXT_ROOT)?;
+            raise_layout(t, NEXT_ROOT_LAYOUT)?;
+            t.execute("DELETE FROM next_root", [])?;
+            if let Some(root) = root {
+                t.execute("INSERT INTO next_root (certificate) VALUES (?1)", [root])?;
+            }
+            Ok(())
+        })
+    }
+}
+
+fn layout(connection: &Connection) -> rusqlite::Result<i32> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// A table that is there stays there.
+fn raise_layout(t: &Connection, needed: i32) -> rusqlite::Result<()> {
+    t.pragma_update(None, "user_version", layout(t)?.max(needed))
 }
 
 pub(super) fn insert(t: &Connection, ca: CaId, endorsement: &Endorsement) -> rusqlite::Result<()> {
     let lines = TABLE.lines().filter_map(|line| line.split("--").next());
     t.execute_batch(&lines.map(str::trim).collect::<Vec<_>>().join(" "))?;
-    t.pragma_update(None, "user_version", ENDORSED_LAYOUT)?;
+    raise_layout(t, ENDORSED_LAYOUT)?;
     t.execute(
         "INSERT INTO endorsements (ca, certificate, chain) VALUES (?1, ?2, ?3)",
         params![ca.0, endorsement.certificate, endorsement.chain.to_record()],

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use pgpki_core::ca_key::CaKey;
-use pgpki_core::endorsement::IssuerChain;
+use pgpki_core::endorsement::{EndorsementError, IssuerChain};
 use pgpki_core::issue::is_certificate_of;
 use pgpki_core::key::KeyError;
 use pgpki_core::profile::Profile;
@@ -11,10 +11,10 @@ use pgpki_core::request::{self, PEM_LABEL};
 use pgpki_fs::{NewPrivateDir, PrivateDir, PrivateError, WalkError};
 use time::OffsetDateTime;
 
-use super::{MAX_BYTES, REQUEST, RequestedError, discard, is_spent, open_key, write};
+use super::{MAX_BYTES, REQUEST, RequestedError, discard, is_spent, key_in_token, open_key, write};
 use crate::authority::{Authority, AuthorityError};
-use crate::ca_store::KeptKey;
-use crate::endorsing::Answered;
+use crate::ca_store::{KEY, KeptKey};
+use crate::endorsing::{Answered, Chains};
 use crate::ledger::CaState;
 
 /// Where it waits within the home.
@@ -29,6 +29,15 @@ pub struct NextRequest {
     pub text: String,
     /// The common name that it asks for.
     pub name: String,
+}
+
+/// A request whose answer must not be used.
+#[derive(Debug)]
+pub struct GivenUp {
+    /// Where it waited. It is gone.
+    pub path: PathBuf,
+    /// The URI of its key, if that is in a token, where it stays.
+    pub key: Option<String>,
 }
 
 /// What became of an answer.
@@ -67,9 +76,7 @@ impl Authority {
     /// One waits already; the issuing CA needs nobody else to certify it; or the key cannot be made.
     pub fn request_next(&self, now: OffsetDateTime) -> Result<NextRequest, RequestedError> {
         let Some((ca, _)) = self.hierarchy.endorsed(now) else {
-            let ca = self.hierarchy.server_signer(now);
-            let ca = ca.map(|ca| ca.facts.common_name.clone());
-            return Err(RequestedError::NotEndorsed(ca.unwrap_or_default()));
+            return Err(RequestedError::not_endorsed(self, now));
         };
         debug_assert!(ca.profile == Profile::Issuing);
         let path = self.next_request();
@@ -118,13 +125,13 @@ impl Authority {
         if cas.any(|ca| ca.state != CaState::Pending && is_it(&ca.certificate)) {
             return Ok(NextAnswer::Taken);
         }
-        let (certificate, chain) =
+        let (certificate, chains) =
             IssuerChain::read_answer(file, beside, &public, &self.settings.permitted, now)?;
         Ok(NextAnswer::Good(Box::new(Answered {
             key,
             kept,
             certificate,
-            chain,
+            chains: Chains::new(chains).ok_or(EndorsementError::NoCertificate)?,
         })))
     }
 
@@ -140,35 +147,59 @@ impl Authority {
         if is_spent(&dir)? {
             return Ok(None);
         }
-        let opened = match open_key(&dir, &self.hardware, None) {
+        // However it has waited, it is kept from now on as that of the CA before it.
+        let passphrase = match dir.has_secret(KEY).map_err(AuthorityError::from)? {
+            true => self.passphrase_of_the_next(Profile::Issuing)?,
+            false => None,
+        };
+        let passphrase = passphrase.as_ref().map(|bytes| bytes.as_slice());
+        let opened = match open_key(&dir, &self.hardware, passphrase) {
             Err(RequestedError::Key {
+                path,
                 source: KeyError::PassphraseNeeded,
-                ..
             }) => {
-                let passphrase = self.passphrase_of_the_next(Profile::Issuing)?;
-                let passphrase = passphrase.as_ref().map(|bytes| bytes.as_slice());
-                open_key(&dir, &self.hardware, passphrase)
+                let passphrase = self.issuing.passphrase(&path);
+                let passphrase = passphrase.map_err(AuthorityError::from)?;
+                open_key(&dir, &self.hardware, Some(&passphrase))
             }
             opened => opened,
         };
-        opened.map(Some)
+        match opened {
+            Err(RequestedError::Key {
+                path,
+                source: KeyError::WrongPassphrase,
+            }) => Err(AuthorityError::from(self.issuing.wrong_passphrase(path)).into()),
+            opened => opened.map(Some),
+        }
     }
 
     /// Gives up the request for the next issuing CA, if one waits, and removes what killed runs have left of others: their
-    /// keys lay beside one that was stolen. Where it waited.
-    pub(crate) fn give_up_next_request(&self) -> Result<Option<PathBuf>, AuthorityError> {
+    /// keys lay beside one that was stolen.
+    pub(crate) fn give_up_next_request(&self) -> Result<Option<GivenUp>, AuthorityError> {
         let path = self.next_request();
         let mut given_up = None;
         match PrivateDir::open(&path) {
             Err(PrivateError::Directory(WalkError::Missing { .. })) => {}
             opened => {
                 let dir = opened?;
-                given_up = (!is_spent(&dir)?).then(|| path.clone());
+                given_up = (!is_spent(&dir)?).then(|| GivenUp {
+                    key: key_in_token(&path),
+                    path: path.clone(),
+                });
                 discard(dir)?;
             }
         }
         PrivateDir::remove_unfinished(&path)?;
         Ok(given_up)
+    }
+
+    /// Removes what killed runs have left beside its key.
+    pub(crate) fn sweep_request(&self) -> Result<usize, AuthorityError> {
+        match PrivateDir::open(&self.next_request()) {
+            Ok(dir) => Ok(dir.sweep()?.removed),
+            // What is wrong with it matters to whoever takes the answer.
+            Err(_) => Ok(0),
+        }
     }
 
     /// Removes the request, its key included: it has become that of an issuing CA.

@@ -53,6 +53,8 @@ impl Authority {
         now: OffsetDateTime,
     ) -> Result<Vec<Seen>, AuthorityError> {
         let trust = self.trust(Profile::Server, now)?;
+        let next_root = self.hierarchy.next_root(now);
+        let next_root = next_root.map(|root| pgpki_core::pem("CERTIFICATE", root));
         let mut shelf: Option<Result<Shelf, Arc<DeliverError>>> = None;
         let mut seen = Vec::new();
         let revoked = self.ledger.revoked_in_places()?;
@@ -65,6 +67,7 @@ impl Authority {
             }
             let due = Due {
                 trust: &trust,
+                next_root: next_root.as_deref(),
                 chain: self
                     .hierarchy
                     .chain(known.issuer, place.holder.profile(), now),
@@ -99,10 +102,14 @@ impl Authority {
         let Place { kind, holder, .. } = &known.place;
         let name = holder.common_name().unwrap_or_default();
         Ok(match found {
-            Found::Certificate { serial, is_stale } if serial == known.serial => match is_stale {
-                true => Holds::Stale,
-                false => Holds::Expected,
-            },
+            Found::Certificate { serial, is_stale } if serial == known.serial => {
+                match (is_stale, holder.profile()) {
+                    (false, _) => Holds::Expected,
+                    (true, Profile::Server) => Holds::Stale,
+                    // He has to be handed something in any case.
+                    (true, _) => Holds::Outdated,
+                }
+            }
             Found::Nothing => Holds::Nothing,
             // A server is owed its credential, whatever has become of the one before.
             _ if *kind == PlaceKind::Installation => Holds::Outdated,
@@ -121,6 +128,8 @@ impl Authority {
 /// What is due around a leaf: the same for every server, but for the chain.
 struct Due<'a> {
     trust: &'a Trust,
+    /// What a client has to know before servers can have a chain to it, PEM.
+    next_root: Option<&'a str>,
     /// DER.
     chain: Vec<&'a [u8]>,
     profile: Profile,
@@ -128,7 +137,8 @@ struct Due<'a> {
 
 impl Due<'_> {
     /// What stands in a certificate's file, and whether the files beside it, which `read` reads, are out of date.
-    /// A client's may be: it goes on working with what it has, and gets the rest with its next certificate.
+    /// A client's may be: it goes on working with what it has, and gets the rest with its next certificate. Only the next root
+    /// of a company's is due at once, because servers wait for it.
     fn found(
         &self,
         certificate: Result<Option<Vec<u8>>, ReadError>,
@@ -148,10 +158,18 @@ impl Due<'_> {
             return Found::SomethingElse(None);
         };
         let has = |name, text: &str| read(name).is_some_and(|bytes| bytes == text.as_bytes());
-        let is_stale = self.profile == Profile::Server
-            && !(certificates.iter().skip(1).eq(&self.chain)
-                && has(ROOT, &self.trust.roots)
-                && has(CRL, &self.trust.crls));
+        let is_stale = match self.profile {
+            Profile::Server => {
+                !(certificates.iter().skip(1).eq(&self.chain)
+                    && has(ROOT, &self.trust.roots)
+                    && has(CRL, &self.trust.crls))
+            }
+            _ => self.next_root.is_some_and(|next| {
+                let roots = read(ROOT);
+                let roots = roots.as_deref().map(String::from_utf8_lossy);
+                roots.is_some_and(|roots| !roots.contains(next))
+            }),
+        };
         Found::Certificate { serial, is_stale }
     }
 }
@@ -161,7 +179,7 @@ enum Found {
     Nothing,
     Certificate {
         serial: Serial,
-        /// A server's, and what surrounds it is out of date.
+        /// What surrounds it is out of date.
         is_stale: bool,
     },
     SomethingElse(Option<String>),

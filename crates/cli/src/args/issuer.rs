@@ -75,6 +75,18 @@ pub struct NextRequested {
         value_hint = ValueHint::FilePath
     )]
     pub install_issuing: Option<PathBuf>,
+    /// The company changes its root: hand this one to every client beside the old one, and then have the next issuing CA certified
+    /// under it
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "Existing CA",
+        conflicts_with_all = [
+            "issuer_cert", "install_issuing", "request_issuing", "issuing", "root", "dry_run", "force", "within", "json",
+        ],
+        value_hint = ValueHint::FilePath
+    )]
+    pub issuer_root: Option<PathBuf>,
 }
 
 /// For which names one's own issuing CAs may sign.

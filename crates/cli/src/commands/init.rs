@@ -14,11 +14,12 @@ use pgpki_authority::{
     Authority, AuthorityError, Endorsing, Founding, GivenSecrets, Hardware, Installed, KeyPlace,
     Secrets,
 };
+use pgpki_core::document::printable;
 use pgpki_core::issue::Holder;
 use pgpki_core::name::{Host, Organization};
 use pgpki_core::name_constraints::Permitted;
 use pgpki_core::profile::Profile;
-use pgpki_fs::{Installation, PrivateDir};
+use pgpki_fs::{Installation, PrivateDir, shell_word};
 use pgpki_postgres::cluster::Cluster;
 use pgpki_postgres::configure::Change;
 use time::OffsetDateTime;
@@ -135,7 +136,7 @@ fn told(args: &Init) -> Result<Told, Failure> {
         let message = format!("{} already exists", home.display());
         return Err(Failure::new(Exit::Refused, message).hint(format!(
             "It is as it was. pgpki inspect --home {} shows what is in it; --home names another place",
-            home.display()
+            shell_word(&home)
         )));
     }
     let waiting = waiting_for(&home);
@@ -286,7 +287,7 @@ fn remove(home: PrivateDir, failure: Failure) -> Result<Made, Failure> {
     match home.remove() {
         Ok(()) => Err(failure),
         Err(error) => {
-            let hint = format!("{error}\nRemove it yourself: rm -r {}", path.display());
+            let hint = format!("{error}\nRemove it yourself: rm -r {}", shell_word(&path));
             Err(failure.hint(hint))
         }
     }
@@ -337,7 +338,7 @@ fn report(plan: &Plan, made: &Made, out: &mut impl Write) -> io::Result<()> {
                 _ => ("issuing CA", ""),
             };
             let until = show::date(ca.facts.validity.not_after);
-            let name = &ca.facts.common_name;
+            let name = printable(&ca.facts.common_name);
             writeln!(out, "  {kind:<11}{name}  until {until}{note}")?;
             if let Some(endorsement) = &ca.endorsement {
                 issuer::report(endorsement, out)?;

@@ -6,9 +6,8 @@ use std::path::Path;
 use pgpki_authority::format::Format;
 use pgpki_authority::ledger::{KnownPlace, Place, PlaceKind};
 use pgpki_authority::{Authority, DeliverError, HandOver, Installed, NoPassphrases, OnFailure};
-use pgpki_core::document::printable;
 use pgpki_core::issue::{Holder, Issued};
-use pgpki_fs::{Installation, Owner, Shelf};
+use pgpki_fs::{Installation, Owner, Shelf, shell_word};
 use time::OffsetDateTime;
 
 use super::server::{self, KeyPassphrase};
@@ -108,8 +107,8 @@ fn failure(place: &Place, error: DeliverError) -> Failure {
         Some(file) => failure.hint(format!(
             "Tell the server first how to open it, and run this again after that:\n\
              pgpki configure --install {} --server-key-passphrase {}",
-            printable(&place.path.to_string_lossy()),
-            printable(&file.to_string_lossy())
+            shell_word(&place.path),
+            shell_word(file)
         )),
         None => failure,
     }
@@ -121,8 +120,11 @@ fn hand_over(
     now: OffsetDateTime,
 ) -> Result<Issued, Failure> {
     let above = place.path.parent().unwrap_or(Path::new("/"));
-    let key = KeyPassphrase::prepare(place, authority.home())?;
     let (shelf, created) = Shelf::prepare(above)?;
+    let key = match KeyPassphrase::prepare(place, authority.home()) {
+        Ok(key) => key,
+        Err(failure) => return server::undo(Err(failure), created),
+    };
     let folders = std::slice::from_ref(place);
     let done = authority
         .hand_over(

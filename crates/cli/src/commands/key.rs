@@ -3,15 +3,14 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use pgpki_authority::{AuthorityError, CaStoreError, KeyChange, KeyChangeError, Secrets as _};
+use pgpki_authority::{KeyChange, KeyChangeError, Secrets as _};
 use pgpki_core::document::printable;
-use pgpki_core::key::KeyError;
 use pgpki_core::profile::Profile;
 
 use crate::args::{Home, Key, KeyAct, KeyOf, OutputPassphrase, Token};
 use crate::exit::{Exit, Failure};
 use crate::passphrase::{self, LocalSecrets, New};
-use crate::show::{GOOD, WARNING};
+use crate::show::{self, GOOD, WARNING};
 
 pub(crate) fn run(args: &Key) -> Result<Exit, Failure> {
     let act = |home, whose, secrets, done| Act {
@@ -66,7 +65,19 @@ impl Act<'_> {
     /// What can be refused is, before a person thinks of a passphrase; and the old one is asked for before anybody has to
     /// wait for him.
     fn check(&self, change: KeyChange<'_>) -> Result<(), Failure> {
-        let checked = self.home.open()?.check_key_change(self.profile(), change);
+        let authority = self.home.open_alone()?;
+        // Also where there is nothing to be done: what lies there may be the open form of a key that is encrypted.
+        let swept = authority.sweep_home()?;
+        if swept > 0 {
+            let leftovers = show::count(swept, "leftover");
+            // Whether anybody reads it or not, there is more to do.
+            let _ = writeln!(
+                anstream::stdout(),
+                "removed {leftovers} of runs that were killed"
+            );
+        }
+        let checked = authority.check_key_change(self.profile(), change);
+        drop(authority);
         checked.map_err(|error| self.failure(error))?;
         match change {
             KeyChange::Encrypt(_) => Ok(()),
@@ -108,7 +119,7 @@ impl Act<'_> {
             let path = printable(&path.to_string_lossy());
             writeln!(
                 out,
-                "{WARNING}left{WARNING:#}  {path}: another passphrase opens it; it is a former CA's"
+                "{WARNING}left{WARNING:#}  {path}: another passphrase opens it, and the CA that signs does not need it"
             )?;
         }
         match left.is_empty() {
@@ -120,7 +131,7 @@ impl Act<'_> {
     fn failure(&self, error: KeyChangeError) -> Failure {
         let (whose, home) = (self.name(), self.home.flag());
         let (exit, hint) = match error {
-            KeyChangeError::Authority(error) => return self.authority_failure(error),
+            KeyChangeError::Authority(error) => return error.into(),
             KeyChangeError::InToken { .. } => (
                 Exit::Refused,
                 "Nothing was changed. What guards it is the token's PIN".to_owned(),
@@ -146,16 +157,6 @@ impl Act<'_> {
                      --new-passphrase-file FILE, and then change it: pgpki key change-passphrase {whose}{home}"
                 ),
             ),
-            KeyChangeError::Waits { ref path } => (
-                Exit::Refused,
-                format!(
-                    "Nothing was changed, for its key would stay as it is. Take the answer first:\n\
-                     pgpki rotate --install-issuing FILE{home}\n\
-                     or give it up and ask again afterwards: rm -r {path}, and then\n\
-                     pgpki rotate --request-issuing FILE{home}",
-                    path = printable(&path.to_string_lossy())
-                ),
-            ),
             _ => (
                 Exit::Findings,
                 "Each key opens with the old passphrase or the new one. Run it again with both"
@@ -163,24 +164,5 @@ impl Act<'_> {
             ),
         };
         Failure::new(exit, error).hint(hint)
-    }
-
-    /// Where a passphrase came from that is wrong: a command or a credential is in nobody's sight.
-    fn authority_failure(&self, error: AuthorityError) -> Failure {
-        let is_wrong = matches!(
-            error,
-            AuthorityError::Ca(CaStoreError::Key {
-                source: KeyError::WrongPassphrase,
-                ..
-            })
-        );
-        let origin = self.secrets.origin(self.profile());
-        let failure = Failure::from(error);
-        match origin.filter(|_| is_wrong) {
-            Some(origin) => {
-                failure.hint(format!("Nothing was changed. That passphrase is {origin}"))
-            }
-            None => failure,
-        }
     }
 }

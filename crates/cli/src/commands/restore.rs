@@ -7,7 +7,7 @@ use std::path::Path;
 use pgpki_authority::{Authority, Remembered};
 use pgpki_core::document::printable;
 use pgpki_core::profile::Profile;
-use pgpki_fs::open_file;
+use pgpki_fs::{open_file, shell_word};
 use time::OffsetDateTime;
 
 use crate::Clock;
@@ -176,7 +176,7 @@ fn next(
     is_endorsed: bool,
     out: &mut impl Write,
 ) -> io::Result<()> {
-    let home = shown(home);
+    let home = printable(&shell_word(home));
     writeln!(out, "{STRONG}Next{STRONG:#}")?;
     if !remembered.revoked_cas.is_empty() {
         writeln!(

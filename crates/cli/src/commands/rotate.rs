@@ -1,15 +1,17 @@
 //! `pgpki rotate`: renew whatever is due; have one CA take over from another.
 
 mod certify;
+mod next_root;
 pub(super) mod outcome;
 mod requested;
 pub(super) mod root_change;
 mod text;
 
+use std::io::{self, Write as _};
 use std::sync::Arc;
 
 use pgpki_authority::rotation::{Report, Request, Step};
-use pgpki_authority::{Authority, Endorsing, Secrets as _};
+use pgpki_authority::{Authority, Endorsing, KeyPlace, Secrets as _};
 use pgpki_core::due::Within;
 use pgpki_core::profile::Profile;
 use pgpki_core::validity::Validity;
@@ -89,6 +91,9 @@ pub(crate) fn run(args: &Rotate, clock: Clock) -> Result<Exit, Failure> {
     authority.use_hardware(hardware);
     let now = clock();
     check_root(&authority, step, now)?;
+    let handed = args.requested.issuer_root.as_deref();
+    let handed = handed.map(|file| next_root::hand(args, file, &mut authority, now));
+    let handed = handed.transpose()?;
     if let Some(file) = answer
         && !requested::take(args, file, &mut authority, now)?
     {
@@ -123,11 +128,17 @@ pub(crate) fn run(args: &Rotate, clock: Clock) -> Result<Exit, Failure> {
         requested::forget(&authority)?;
     }
     remember(&mut authority, &report, &servers)?;
+    if report.succession.is_some() {
+        warn_if_open(args, &authority);
+    }
     let outcome = Outcome {
         home: args.home.flag(),
         ..Outcome::of(&report, &authority, now)
     };
     let exit = tell(args, &outcome, &authority, &request, now)?;
+    if let Some(handed) = handed {
+        handed.print(&mut anstream::stdout().lock())?;
+    }
     // Only now: who must be handed something is not known to anybody before it is printed.
     authority.told(&report).map_err(|error| Failure {
         exit: Exit::Findings,
@@ -199,6 +210,22 @@ fn secrets(args: &Rotate, is_needed: bool) -> Result<Arc<LocalSecrets>, Failure>
         secrets.passphrase(Profile::Root)?;
     }
     Ok(secrets)
+}
+
+/// Whoever gives a passphrase may think that the new key is encrypted with it.
+fn warn_if_open(args: &Rotate, authority: &Authority) {
+    let given = &args.issuing_passphrase;
+    let is_given =
+        given.issuing_passphrase_file.is_some() || given.issuing_passphrase_command.is_some();
+    if is_given && matches!(authority.issuing_key_place(), Ok(Some(KeyPlace::File))) {
+        // Nothing can be done about a closed standard error.
+        let _ = writeln!(
+            io::stderr(),
+            "pgpki: warning: the new issuing key is not encrypted, because the one before it is not: what was given opens \
+             neither\n       pgpki key encrypt issuing{}",
+            args.home.flag()
+        );
+    }
 }
 
 fn remember(

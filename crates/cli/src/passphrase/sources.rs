@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pgpki_authority::{SecretError, Secrets};
-use pgpki_core::document::printable;
 use pgpki_core::profile::Profile;
 
 use super::command::from_command;
@@ -60,13 +59,20 @@ impl Source {
 
     /// Where it comes from, in the order of [`unattended`]; nothing where a person is asked.
     fn origin(&self) -> Option<String> {
-        let shown = |file: &Path| printable(&file.to_string_lossy());
-        match (&self.file, &self.command) {
-            (Some(file), _) => Some(format!("the first line of {}", shown(file))),
-            (None, Some(_)) => Some(format!("the first line that {}-command prints", self.flag)),
-            (None, None) => credential(self.whose)
-                .map(|file| format!("the credential {}, of systemd's", shown(&file))),
-        }
+        let named = named(self.file.as_deref(), self.command.as_deref(), self.flag);
+        named.or_else(|| {
+            let file = credential(self.whose)?;
+            Some(format!("the credential {}, of systemd's", file.display()))
+        })
+    }
+}
+
+/// Where a passphrase comes from that an argument names, which begins with `flag`.
+pub(super) fn named(file: Option<&Path>, command: Option<&str>, flag: &str) -> Option<String> {
+    match (file, command) {
+        (Some(file), _) => Some(format!("the first line of {}", file.display())),
+        (None, Some(_)) => Some(format!("the first line that {flag}-command prints")),
+        (None, None) => None,
     }
 }
 
@@ -187,11 +193,10 @@ impl LocalSecrets {
         })
     }
 
-    /// Where the passphrase of these keys comes from, unless from a person.
-    pub(crate) fn origin(&self, whose: Profile) -> Option<String> {
+    fn source(&self, whose: Profile) -> &Source {
         match whose {
-            Profile::Root => self.root.origin(),
-            _ => self.issuing.origin(),
+            Profile::Root => &self.root,
+            _ => &self.issuing,
         }
     }
 
@@ -206,10 +211,23 @@ impl Secrets for LocalSecrets {
     fn passphrase(&self, whose: Profile) -> Result<Passphrase, SecretError> {
         // What is in it is whole, whoever has panicked meanwhile.
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let (asked, source) = match whose {
-            Profile::Root => (&mut asked.root, &self.root),
-            _ => (&mut asked.issuing, &self.issuing),
+        let source = self.source(whose);
+        let asked = match whose {
+            Profile::Root => &mut asked.root,
+            _ => &mut asked.issuing,
         };
         asked.get_or_insert_with(|| source.passphrase()).clone()
+    }
+
+    fn given(&self, whose: Profile) -> Result<Option<Passphrase>, SecretError> {
+        match self.source(whose).origin() {
+            Some(_) => self.passphrase(whose).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn origin(&self, whose: Profile) -> String {
+        let origin = self.source(whose).origin();
+        origin.unwrap_or_else(|| "what was typed".to_owned())
     }
 }

@@ -1,10 +1,11 @@
-//! `[[reload]] unit = …` with the real thing: a systemd of its own, system manager and process 1 of
-//! its namespaces, with `/run`, `/dev`, `/sys` and `/etc/systemd` of its own and a control group of
-//! its own, so that the machine's systemd, where there is one, never hears of it.
+//! `[[reload]] unit = …`, and `rotate` as a unit that is given credentials, with the real thing: a systemd of its own, system
+//! manager and process 1 of its namespaces, with `/run`, `/dev`, `/sys`, `/etc/systemd` and `/var/lib/systemd` of its own
+//! and a control group of its own, so that the machine's systemd, where there is one, never hears of it.
 //!
 //! It needs root, for the mounts; anybody else gets a failure, not a skip.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -54,12 +55,15 @@ done
 mount --rbind dev /dev
 mount -t tmpfs -o mode=755 tmpfs /run
 mount -t tmpfs -o mode=755 tmpfs /etc/systemd
+mount -t tmpfs -o mode=755 tmpfs /var/lib/systemd
 mount --bind /sys /sys
 mount -o remount,bind,ro /sys
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mount --bind /proc/sys /proc/sys
 mount -o remount,bind,ro /proc/sys
 mkdir /run/lock
+# Within these namespaces alone: by a mount that others see, a unit has its credentials.
+mount --make-rshared /
 export container=pgpki-test SYSTEMD_UNIT_PATH="$1/units"
 for program in /lib/systemd/systemd /usr/lib/systemd/systemd; do
     test ! -x "$program" || exec setpriv \
@@ -248,4 +252,64 @@ fn a_unit_that_does_not_run_or_does_not_exist_has_the_old_one_back() {
     fs::remove_file(systemd.scene.path("units/pgbouncer.service")).unwrap();
     run(&mut systemd.elsewhere(Command::new("systemctl").arg("daemon-reload")));
     systemd.refuses("pgbouncer.service could not be told to reload: it ended with exit status: 5");
+}
+
+/// As `docs/keys.md` names it.
+const CREDENTIAL: &str = "pgpki.issuing-passphrase";
+
+/// `rotate` as cron's unit, which gets the passphrase of the issuing key as a credential: plain, or encrypted with a key of
+/// this machine's.
+#[test]
+fn a_unit_has_the_passphrase_as_a_credential() {
+    let systemd = Systemd::start("pgbouncer.service", BY_SIGNAL, "");
+    let scene = &systemd.scene;
+    let at = |name: &str| scene.path(name).to_str().unwrap().to_owned();
+    fs::write(at("passphrase"), "correct horse\n").unwrap();
+    fs::set_permissions(at("passphrase"), PermissionsExt::from_mode(0o600)).unwrap();
+    scene.pgpki("key encrypt issuing --new-passphrase-file passphrase");
+    let mut seal = Command::new("systemd-creds");
+    seal.args(["encrypt", "--with-key=host", "--name", CREDENTIAL]);
+    seal.args([at("passphrase"), at("sealed")]);
+    run(&mut systemd.elsewhere(&seal));
+    let sealed = fs::read(at("sealed")).unwrap();
+    assert!(!sealed.windows(7).any(|window| window == b"correct"));
+
+    let rotates = |line: &str| {
+        write_rotation(scene, line);
+        let mut reload = Command::new("systemctl");
+        run(&mut systemd.elsewhere(reload.arg("daemon-reload")));
+        let mut start = Command::new("systemctl");
+        let mut start = systemd.elsewhere(start.args(["start", "rotate.service"]));
+        start.output().unwrap().status.success()
+    };
+    assert!(!rotates(""));
+    let log = || fs::read_to_string(at("rotate.log")).unwrap();
+    assert!(log().contains("pgpki.issuing-passphrase"), "{}", log());
+    assert_eq!(current(scene), "g0001");
+    for (directive, file, generation) in [
+        ("LoadCredential", "passphrase", "g0002"),
+        ("LoadCredentialEncrypted", "sealed", "g0003"),
+    ] {
+        let line = format!("{directive}={CREDENTIAL}:{}", at(file));
+        assert!(rotates(&line), "{line}: {}", log());
+        assert_eq!(current(scene), generation, "{}", log());
+    }
+    assert!(!log().contains("correct horse"));
+}
+
+/// `pgpki rotate` as a unit with one more line, which says what it does to `rotate.log`.
+fn write_rotation(scene: &Scene, line: &str) {
+    let rotate = scene.command(["rotate", "--force"]);
+    let values = rotate.get_envs();
+    let values = values.filter_map(|(name, value)| Some((name.to_str()?, value?.to_str()?)));
+    let values: String = values
+        .map(|(name, value)| format!("Environment=\"{name}={value}\"\n"))
+        .collect();
+    let text = format!(
+        "[Unit]\nDefaultDependencies=no\n[Service]\nType=oneshot\n{values}\
+         ExecStart={} rotate --force\nStandardOutput=append:{log}\nStandardError=append:{log}\n{line}\n",
+        env!("CARGO_BIN_EXE_pgpki"),
+        log = scene.path("rotate.log").display(),
+    );
+    fs::write(scene.path("units/rotate.service"), text).unwrap();
 }

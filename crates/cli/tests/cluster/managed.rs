@@ -86,6 +86,8 @@ fn patroni_is_told_by_its_store() {
             "  pg_hba:  # the whole list",
             "  - 'hostnossl  all          all  all  reject'",
             "sslcert and sslkey of postgresql.authentication",
+            "--for patroni-rewind",
+            "Every node needs a certificate of its own in that directory first",
         ],
     );
     assert!(!said.contains("leaves"), "{said}");

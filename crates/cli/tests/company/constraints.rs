@@ -1,22 +1,27 @@
 //! Name constraints on one's own issuing CA.
 
 use std::path::Path;
+use std::thread;
 use std::time::SystemTime;
 
-use pgpki_testing::{Cluster, run};
+use pgpki_testing::{Client, Cluster, Connection, run};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
-use crate::company::{BAD_INPUT, Company};
+use crate::company::{BAD_INPUT, CA, Company};
 
 fn certificates(file: &Path) -> Vec<CertificateDer<'static>> {
     let read: Result<Vec<_>, _> = CertificateDer::pem_file_iter(file).unwrap().collect();
     read.unwrap()
 }
 
-/// webpki, which is rustls's judge.
 fn webpki_agrees(root: &Path, chain: &Path) {
+    webpki_judges(root, chain).unwrap();
+}
+
+/// webpki is rustls's judge.
+fn webpki_judges(root: &Path, chain: &Path) -> Result<(), webpki::Error> {
     let (roots, chain) = (certificates(root), certificates(chain));
     let anchors: Vec<_> = roots
         .iter()
@@ -35,7 +40,38 @@ fn webpki_agrees(root: &Path, chain: &Path) {
         None,
         None,
     )
-    .unwrap();
+    .map(drop)
+}
+
+/// `docs/existing-ca.md` says what rustls refuses, and that nobody else does.
+#[test]
+fn what_rustls_refuses_is_what_the_manual_says() {
+    let manual = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/existing-ca.md");
+    let manual = std::fs::read_to_string(manual).unwrap();
+    for (extensions, is_good, said) in [
+        ("", true, ""),
+        (
+            "\ncertificatePolicies=critical,1.2.3.4",
+            false,
+            "a critical `certificatePolicies`",
+        ),
+        (
+            "\nnameConstraints=critical,permitted;dirName:base\n[base]\nO=Company",
+            false,
+            "any constraint on directory names",
+        ),
+    ] {
+        let company = Company::with(&format!("{CA}{extensions}"));
+        company.init("--organization Company");
+        company.openssl_agrees();
+        let (root, chain) = (
+            company.path("root.pem"),
+            company.path("tls/current/server.crt"),
+        );
+        let verdict = webpki_judges(&root, &chain);
+        assert_eq!(verdict.is_ok(), is_good, "{extensions}: {verdict:?}");
+        assert!(manual.contains(said), "{said}");
+    }
 }
 
 #[test]
@@ -64,7 +100,7 @@ fn what_is_permitted_is_served_and_nothing_else_is_issued() {
         ),
         (
             "issue-server db.example.com ::1 --out servers",
-            "excludes addresses in ::/0",
+            "permits only addresses in 127.0.0.0/8",
         ),
         (
             "issue-client a.b --out clients",
@@ -112,6 +148,18 @@ fn what_is_permitted_is_served_and_nothing_else_is_issued() {
     );
     let output = cluster.psql(&conninfo, "select 6 * 7");
     assert_eq!(output.stdout, b"42\n", "{output:?}\n{}", cluster.log());
+    // Each has its own way to compare names with constraints; the server has an address as well.
+    thread::scope(|scope| {
+        for client in Client::ALL {
+            let (cluster, root, company) = (&cluster, &root, &company);
+            scope.spawn(move || {
+                let folder = company.path("clients/alice");
+                let connection = Connection::to(cluster, "alice", root).with_folder(&folder);
+                let session = client.connect(&connection);
+                session.unwrap_or_else(|refusal| panic!("{client}: {refusal}"));
+            });
+        }
+    });
 }
 
 #[test]

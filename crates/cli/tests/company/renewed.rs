@@ -134,6 +134,46 @@ fn another_root_is_refused_and_a_renewed_certificate_of_the_same_is_not() {
     assert!(said.contains("Company root"), "{said}");
 }
 
+/// The company's new root is certified by the old one. A file with both has two ways up, and clients know the end of one.
+#[test]
+fn of_two_ways_up_the_one_whose_root_clients_have_is_taken() {
+    let company = Company::new();
+    company.init("");
+    company.certify("new", "/CN=Company root 2", None, CA, 3000);
+    let new = company.read("new.pem");
+    company.certify("new", "/CN=Company root 2", Some("root"), CA, 2000);
+    let by_the_old = company.read("new.pem");
+    company.certify("below", "/CN=Company sub 2", Some("new"), CA, 1900);
+    let below = company.read("below.pem");
+    company.write("chain.pem", &(below.clone() + &new));
+    let line = "rotate --issuing --no-reload --issuer-cert chain.pem --issuer-key below.key";
+    let said = company.scene.fails(REFUSED, line);
+    assert!(said.contains("Company root 2"), "{said}");
+    let all = below + &new + &by_the_old + &company.read("root.pem");
+    company.write("chain.pem", &all);
+    company.scene.pgpki(line);
+    company.openssl_agrees();
+    assert_eq!(
+        company.subjects("tls/current/server.crt")[1..],
+        [
+            "CN=localhost issuing CA 2",
+            "CN=Company sub 2",
+            "CN=Company root 2"
+        ]
+    );
+    // The same for an answer.
+    let output = company.scene.pgpki("rotate --request-issuing next.csr");
+    assert!(output.contains("next.csr"), "{output}");
+    company.write("ext", &CA.replace("TRUE", "TRUE,pathlen:0"));
+    company.openssl(
+        "x509 -req -in next.csr -days 900 -CA below.pem -CAkey below.key -CAcreateserial -extfile ext -out issuing.pem",
+    );
+    company
+        .scene
+        .pgpki("rotate --no-reload --install-issuing issuing.pem --issuer-cert chain.pem");
+    company.openssl_agrees();
+}
+
 #[test]
 fn once_the_companys_certificate_has_ended_the_chain_is_our_own() {
     let company = Company::new();

@@ -20,7 +20,7 @@ fn request_command(company: &Company, more: &str) -> Command {
 }
 
 /// Asks; what is printed.
-fn request(company: &Company, more: &str) -> String {
+pub(crate) fn request(company: &Company, more: &str) -> String {
     let output = run(&mut request_command(company, more));
     assert!(!company.scene.home().exists());
     String::from_utf8(output.stdout).unwrap()
@@ -38,7 +38,7 @@ fn sign(company: &Company, printed: &str) {
     company.openssl(line.strip_prefix("openssl ").unwrap());
 }
 
-const INSTALL: &str =
+pub(crate) const INSTALL: &str =
     "init --install-issuing issuing.pem --issuer-cert chain.pem --no-root-passphrase";
 
 #[test]

@@ -1,11 +1,14 @@
 //! Servers and clients of an authority under a company's CA, live.
 
 use std::path::Path;
+use std::process::Stdio;
 use std::thread;
+use std::time::Duration;
 
-use pgpki_testing::{Client, Cluster, Connection, run};
+use pgpki_testing::{Client, Cluster, Connection, await_that, run};
 
-use crate::company::Company;
+use crate::company::{CA, Company};
+use crate::requested::{INSTALL, request};
 
 fn cluster(company: &Company) -> Cluster {
     let cluster = Cluster::running();
@@ -163,12 +166,57 @@ fn a_revoked_certificate_is_refused_without_a_crl_of_the_companys() {
     assert!(enters("second").is_ok());
 }
 
+/// PostgreSQL has its own way to print each attribute of a name, and sessions are known by the name of their CA.
+#[test]
+fn a_session_ends_whatever_the_company_has_made_of_our_name() {
+    let company = Company::new();
+    request(&company, "");
+    company.write("ext", &CA.replace("TRUE", "TRUE,pathlen:0"));
+    company.openssl(
+        "x509 -req -in ours.csr -days 300 -CA sub.pem -CAkey sub.key -CAcreateserial -extfile ext \
+         -subj /CN=Databases/SN=a/street=b/emailAddress=pki@example.com -out issuing.pem",
+    );
+    company.scene.pgpki(INSTALL);
+    let cluster = cluster(&company);
+    company.scene.pgpki("issue-client alice --out clients");
+    let folder = company.path("clients/alice");
+    let conninfo = format!(
+        "host=localhost port={} dbname=postgres user=alice sslmode=verify-full sslrootcert={1}/root.crt \
+         sslcert={1}/postgresql.crt sslkey={1}/postgresql.key",
+        cluster.port(),
+        folder.display()
+    );
+    let mut psql = cluster.psql_command();
+    psql.args(["-XAtq", "-d", &conninfo, "-c", "select pg_sleep(60)"]);
+    let psql = psql.stderr(Stdio::piped()).spawn().unwrap();
+    await_that("alice is in", Duration::from_secs(60), || {
+        let sleeping =
+            "select count(*) from pg_stat_activity where usename = 'alice' and state = 'active'";
+        cluster.sql(sleeping) == "1"
+    });
+    company.scene.pgpki("revoke alice");
+    let output = psql.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("terminating connection due to administrator command"),
+        "{output:?}"
+    );
+}
+
 #[test]
 fn what_is_installed_is_what_the_reports_say() {
     let company = Company::new();
     let said = company.init("");
     assert!(said.contains("certified by Company sub  until "), "{said}");
     assert!(said.contains("has signed once, and is not kept"), "{said}");
+    // Which root clients are handed is seen by nothing else.
+    let root = company.openssl("x509 -in root.pem -noout -fingerprint -sha256");
+    let root = root.trim().rsplit('=').next().unwrap();
+    let root = root.replace(':', "").to_lowercase();
+    assert!(
+        said.contains("Company root") && said.contains(&root),
+        "{root}: {said}"
+    );
     let end = company.openssl("x509 -in sub.pem -noout -enddate");
     assert_eq!(
         company.subjects("tls/current/server.crt"),

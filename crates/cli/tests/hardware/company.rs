@@ -1,9 +1,11 @@
 //! A company's CA whose key is in a token, and an issuing CA under it whose key is.
 
 use std::fs;
+use std::process::Command;
 
 use pgpki_testing::openssl;
 
+use crate::token::{MODULE, PIN};
 use crate::vault::{BAD_INPUT, REFUSED, ROOT, Vault};
 
 /// An authority whose root plays the company's CA: its certificate is `company.pem`, its key in the token.
@@ -177,4 +179,50 @@ fn a_request_for_a_key_in_a_token_is_made_there() {
     fs::copy(at("ca.pem"), at("company.pem")).unwrap();
     verifies(&vault);
     vault.pgpki(&["issue-client", "alice", "--out", "clients"]);
+}
+
+/// pgpki removes no key from a token: it says which one a request has left there, and what removes it.
+#[test]
+fn the_key_of_a_request_that_is_given_up_stays_in_the_token() {
+    let vault = company();
+    let (issuing, company) = (
+        vault.with_pin("pkcs11:token=vault;object=issuing"),
+        vault.with_pin(ROOT),
+    );
+    let under = ["--issuer-cert", "company.pem", "--issuer-key", &company];
+    vault.init(
+        &[
+            &["--no-root-passphrase", "--issuing-key", &issuing][..],
+            &under,
+        ]
+        .concat(),
+    );
+    vault.pgpki(&["rotate", "--request-issuing", "next.csr"]);
+    let uri = fs::read_to_string(vault.scene.home().join("next/ca.uri")).unwrap();
+    let object = uri.split('?').next().unwrap().replace(";type=private", "");
+    let removal = |said: &str| {
+        let line = said.lines().find(|line| line.contains("p11tool"));
+        let line = line.expect(said).trim().to_owned();
+        assert!(line.contains(&object), "{said}");
+        line
+    };
+    let again = vault.ends(REFUSED, &["rotate", "--request-issuing", "again.csr"]);
+    let compromised = ["rotate", "--issuing", "--compromised", "--no-reload"];
+    let said = vault.ends(1, &compromised);
+    assert_eq!(removal(&again), removal(&said));
+    let in_token = || {
+        let mut list = Command::new("p11tool");
+        list.args(["--provider", MODULE, "--login", "--list-all", &object]);
+        // It fails where there is none.
+        let listed = vault.surround(list).env("GNUTLS_PIN", PIN).output();
+        String::from_utf8(listed.unwrap().stdout)
+            .unwrap()
+            .matches("URL:")
+            .count()
+    };
+    assert_eq!(in_token(), 2);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("{} --batch", removal(&said))]);
+    pgpki_testing::run(vault.surround(shell).env("GNUTLS_PIN", PIN));
+    assert_eq!(in_token(), 0);
 }

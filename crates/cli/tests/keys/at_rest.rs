@@ -6,7 +6,7 @@ use std::process::Command;
 
 use pgpki_testing::run;
 
-use crate::stage::{BAD_INPUT, DONE, FINDINGS, Stage, USAGE};
+use crate::stage::{BAD_INPUT, DONE, FINDINGS, Stage, USAGE, ends_with};
 
 const WITH_RIGHT: [&str; 2] = ["--issuing-passphrase-file", "right"];
 
@@ -133,6 +133,27 @@ fn what_openssl_has_encrypted_opens() {
     }
 }
 
+/// A person has encrypted it in a way that only OpenSSL knows: it is not lost, and the next one is not left open.
+#[test]
+fn what_only_openssl_opens_is_no_lost_key() {
+    let stage = Stage::open();
+    let key = stage.key("issuing", 1);
+    let pass = format!("file:{}", stage.scene.path("right").display());
+    let mut pkey = Command::new("openssl");
+    pkey.args(["pkey", "-camellia256", "-passout", &pass, "-in"]);
+    let camellia = run(pkey.arg(&key)).stdout;
+    fs::write(&key, camellia).unwrap();
+    let rotate = ["rotate", "--issuing"];
+    for line in [&["issue-client", "alice", "--out", "clients"][..], &rotate] {
+        let said = stage.unchanged(BAD_INPUT, line);
+        assert!(said.contains("not supported here"), "{said}");
+        assert!(said.contains("pgpki key encrypt"), "{said}");
+        assert!(!said.contains("--compromised"), "{said}");
+    }
+    stage.ends(DONE, &[&rotate[..], &WITH_RIGHT].concat());
+    assert!(stage.openssl_opens("issuing", 2, "right") && stage.is_encrypted("issuing", 2));
+}
+
 /// Whatever makes a new CA encrypts its key as that of the one before is, and no other way.
 #[test]
 fn the_next_key_is_encrypted_like_the_last() {
@@ -154,8 +175,52 @@ fn the_next_key_is_encrypted_like_the_last() {
     // Once it is open, nobody is asked any more.
     let decrypt = ["key", "decrypt", "issuing", "--passphrase-file", "right"];
     stage.ends(DONE, &decrypt);
-    stage.ends(DONE, &["rotate", "--issuing"]);
-    assert!(!stage.is_encrypted("issuing", 5));
+    let said = stage.ends(DONE, &["rotate", "--issuing"]);
+    assert!(
+        !stage.is_encrypted("issuing", 5) && !said.contains("warning"),
+        "{said}"
+    );
+    // Who gives a passphrase all the same is told that it is for nothing.
+    let said = stage.ends(DONE, &[&["rotate", "--issuing"][..], &WITH_RIGHT].concat());
+    assert!(!stage.is_encrypted("issuing", 6), "{said}");
+    assert!(
+        said.contains("the new issuing key is not encrypted"),
+        "{said}"
+    );
+}
+
+/// Every key of the kind is lost, so that none tells how it was kept: a passphrase that was given is used.
+#[test]
+fn a_key_after_those_that_are_lost() {
+    let credentials = |stage: &Stage| {
+        fs::create_dir(stage.scene.path("credentials")).unwrap();
+        let file = stage.scene.path("credentials/pgpki.issuing-passphrase");
+        fs::copy(stage.scene.path("right"), file).unwrap();
+    };
+    for (more, credential, is_encrypted) in [
+        (&[][..], false, false),
+        (&WITH_RIGHT, false, true),
+        (&["--issuing-passphrase-command", "cat right"], false, true),
+        (&[], true, true),
+    ] {
+        let stage = Stage::encrypted();
+        fs::remove_file(stage.key("issuing", 1)).unwrap();
+        let line = [&["rotate", "--issuing", "--compromised"], more].concat();
+        let mut rotate = stage.command(&line);
+        if credential {
+            credentials(&stage);
+            rotate.env("CREDENTIALS_DIRECTORY", stage.scene.path("credentials"));
+        }
+        ends_with(DONE, &mut rotate);
+        assert_eq!(stage.is_encrypted("issuing", 2), is_encrypted, "{line:?}");
+        assert!(!is_encrypted || stage.openssl_opens("issuing", 2, "right"));
+    }
+    // One that cannot be had is none.
+    let stage = Stage::encrypted();
+    fs::remove_file(stage.key("issuing", 1)).unwrap();
+    let missing = ["--issuing-passphrase-file", "missing"];
+    let line = [&["rotate", "--issuing", "--compromised"], &missing[..]].concat();
+    stage.unchanged(BAD_INPUT, &line);
 }
 
 #[test]

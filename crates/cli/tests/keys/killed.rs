@@ -4,7 +4,7 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use crate::stage::{DONE, Stage, ends_with, said};
+use crate::stage::{DONE, REFUSED, Stage, ends_with, said};
 
 /// Everything that changes a file system here, and what makes it last.
 const CALLS: [&str; 4] = ["write", "fsync", "renameat", "unlinkat"];
@@ -27,6 +27,22 @@ fn killed(stage: &Stage, command: &Command, call: &str, number: usize) -> bool {
     let is_killed = log.contains("+++ killed by SIGKILL +++");
     assert!(is_killed || output.status.success(), "{}", said(&output));
     is_killed
+}
+
+/// What a `key decrypt` that was killed leaves is an open key beside an encrypted one. The next `pgpki key` removes it, also
+/// where it has nothing else to do.
+#[test]
+fn no_open_key_stays_beside_an_encrypted_one() {
+    let stage = Stage::encrypted();
+    let decrypt = ["key", "decrypt", "issuing", "--passphrase-file", "right"];
+    assert!(killed(&stage, &stage.command(&decrypt), "renameat", 1));
+    assert_eq!(stage.names("issuing", 1).len(), 3);
+    assert!(stage.is_encrypted("issuing", 1));
+    let encrypt = ["key", "encrypt", "issuing"];
+    let said = stage.ends(REFUSED, &encrypt);
+    assert!(said.contains("removed 1 leftover"), "{said}");
+    assert_eq!(stage.names("issuing", 1), ["ca.crt", "ca.key"]);
+    stage.unchanged(REFUSED, &encrypt);
 }
 
 #[test]

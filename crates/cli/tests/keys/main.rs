@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod at_rest;
+mod dumped;
 mod killed;
 mod refused;
 mod server_key;

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use crate::stage::{BAD_INPUT, DONE, FINDINGS, REFUSED, Stage, USAGE, ends_with};
+use crate::stage::{BAD_INPUT, DONE, FINDINGS, REFUSED, Stage, USAGE, ends_with, secret};
 
 const ENCRYPT: [&str; 3] = ["key", "encrypt", "issuing"];
 const DECRYPT: [&str; 3] = ["key", "decrypt", "issuing"];
@@ -62,6 +62,50 @@ fn a_passphrase_that_is_missing_or_wrong() {
     assert!(said.contains("--new-passphrase-file"), "{said}");
     let said = Stage::open().unchanged(USAGE, &ENCRYPT);
     assert!(said.contains("--generate-passphrase"), "{said}");
+}
+
+/// A next step is pasted as it is printed, wherever the home is.
+#[test]
+fn a_next_step_is_one_that_a_shell_takes() {
+    let stage = Stage::open();
+    let home = stage.scene.path("it's a \"home\" $HOME; touch pasted");
+    fs::rename(stage.scene.home(), &home).unwrap();
+    let mut decrypt = Command::new(env!("CARGO_BIN_EXE_pgpki"));
+    decrypt.args(DECRYPT).arg("--home").arg(&home);
+    let said = ends_with(REFUSED, &mut decrypt);
+    let (_, step) = said.split_once("To encrypt it: pgpki ").unwrap();
+    let program = env!("CARGO_BIN_EXE_pgpki");
+    let line = format!("'{program}' {} --new-passphrase-file right", step.trim());
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &line]).current_dir(stage.scene.path(""));
+    let said = ends_with(DONE, &mut shell);
+    assert!(said.contains("encrypted"), "{said}");
+    assert!(!stage.scene.path("pasted").exists());
+    let key = home.join("issuing/g0001/ca.key");
+    fs::set_permissions(&key, PermissionsExt::from_mode(0o644)).unwrap();
+    let said = ends_with(REFUSED, &mut decrypt);
+    let (_, step) = said.split_once("chmod ").unwrap();
+    let (step, _) = step.rsplit_once(", and take").unwrap();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("chmod {step}")]);
+    ends_with(DONE, &mut shell);
+    assert_eq!(key.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+/// A key that only pgpki could open, because OpenSSL takes no such passphrase.
+#[test]
+fn a_passphrase_that_openssl_could_not_use() {
+    let stage = Stage::open();
+    secret(&stage.scene.path("zero"), "with a \0 in it");
+    secret(&stage.scene.path("long"), &"x".repeat(1024));
+    secret(&stage.scene.path("longest"), &"x".repeat(1023));
+    let with = |file| [&ENCRYPT[..], &["--new-passphrase-file", file]].concat();
+    for (file, why) in [("zero", "a zero byte"), ("long", "longer than 1023 bytes")] {
+        let said = stage.unchanged(BAD_INPUT, &with(file));
+        assert!(said.contains(why), "{said}");
+    }
+    stage.ends(DONE, &with("longest"));
+    assert!(stage.openssl_opens("issuing", 1, "longest"));
 }
 
 /// What a run that was killed has left: some keys changed, some not. Only with the passphrase of those can the rest follow.

@@ -432,3 +432,54 @@ fn a_folder_beside_one_whose_file_is_gone() {
     assert!(said.contains("passphrase is missing"), "{said}");
     assert!(!file.exists());
 }
+
+/// Whatever fails: an encrypted key that is there has its passphrase beside it.
+#[test]
+fn no_key_is_left_without_its_passphrase() {
+    let scene = Scene::new(env!("CARGO_BIN_EXE_pgpki"));
+    scene.init("");
+    let mut kept = 0;
+    for call in ["fsync", "syncfs", "renameat", "renameat2"] {
+        for number in 1.. {
+            let name = |what: &str| scene.path(format!("{what}-{call}-{number}"));
+            let (folder, file, log) = (name("folders").join("db2"), name("pass"), name("log"));
+            let mut issue = scene.command(["issue-server", "db2", "--out"]);
+            issue.arg(&folder).arg("--server-key-passphrase").arg(&file);
+            let mut strace = scene.command(["-f", "-q", "-o"]);
+            strace
+                .arg(&log)
+                .args(["-e", &format!("trace={call}"), "-e"]);
+            strace.arg(format!("inject={call}:error=EIO:when={number}"));
+            strace.arg(issue.get_program()).args(issue.get_args());
+            let mut strace = under(strace, "strace");
+            let done = strace.output().unwrap();
+            let is_there = folder.join("server.key").exists();
+            if is_there {
+                let mut pkey = Command::new("openssl");
+                pkey.args(["pkey", "-noout", "-passin"]);
+                pkey.arg(format!("file:{}", file.display()));
+                run(pkey.arg("-in").arg(folder.join("server.key")));
+            }
+            kept += usize::from(is_there && !done.status.success());
+            if !fs::read_to_string(&log).unwrap().contains("(INJECTED)") {
+                assert!(done.status.success(), "{done:?}");
+                break;
+            }
+        }
+    }
+    assert!(kept > 0, "nothing failed once the key was there");
+}
+
+/// The same command with another program.
+fn under(command: Command, program: &str) -> Command {
+    let mut other = Command::new(program);
+    other.args(command.get_args()).env_clear();
+    let set = command
+        .get_envs()
+        .filter_map(|(name, value)| Some((name, value?)));
+    other.envs(set);
+    if let Some(directory) = command.get_current_dir() {
+        other.current_dir(directory);
+    }
+    other
+}

@@ -73,6 +73,46 @@ fn a_file_then_a_command_then_a_credential() {
     ends_with(USAGE, &mut variable);
 }
 
+/// Which of them is wrong is said, and never what it is.
+#[test]
+fn a_wrong_one_is_named() {
+    let stage = Stage::encrypted();
+    let wrong = |command: &mut Command, origin: &str| {
+        let said = ends_with(BAD_INPUT, command);
+        assert!(said.contains("issuing/g0001/ca.key: the passphrase does not open the key"));
+        assert!(said.contains(&format!("it is {origin}")), "{said}");
+    };
+    let directory = credentials(&stage, "wrong");
+    let credential = format!("the credential {}/pgpki", directory.display());
+    for signing in [&ISSUE[..], &["rotate", "--issuing"]] {
+        let file = [signing, &[FILE, "wrong"]].concat();
+        wrong(&mut stage.command(&file), "the first line of wrong");
+        let command = [signing, &[COMMAND, "cat wrong"]].concat();
+        let printed = format!("the first line that {COMMAND} prints");
+        wrong(&mut stage.command(&command), &printed);
+        let mut unit = stage.command(signing);
+        wrong(unit.env("CREDENTIALS_DIRECTORY", &directory), &credential);
+    }
+    let stage = Stage::with(&["--root-passphrase-file", "right"]);
+    let root = "--root-passphrase-command";
+    let mut rotate = stage.command(&["rotate", "--issuing", root, "cat wrong"]);
+    let said = ends_with(BAD_INPUT, &mut rotate);
+    assert!(said.contains("root/g0001/ca.key: the passphrase does not open the key"));
+    assert!(
+        said.contains(&format!("the first line that {root} prints")),
+        "{said}"
+    );
+    let forced = ["rotate", "--force", "--json", FILE, "wrong"];
+    let stage = Stage::encrypted();
+    let report = stage.unchanged(BAD_INPUT, &forced);
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    let reason = report["places"][0]["reason"].as_str().unwrap();
+    assert!(
+        reason.ends_with("it is the first line of wrong"),
+        "{reason}"
+    );
+}
+
 #[test]
 fn every_command_that_signs_takes_it() {
     let stage = Stage::encrypted();
@@ -197,12 +237,42 @@ fn a_person_is_asked_once() {
     };
     let (status, screen) = typed("incorrect horse");
     assert_eq!(status, Some(BAD_INPUT), "{screen}");
+    assert!(screen.contains("it is what was typed"), "{screen}");
     assert!(!stage.scene.path("clients").exists());
     let (status, screen) = typed("correct horse");
     assert_eq!(status, Some(DONE), "{screen}");
     assert_eq!(screen.matches("Passphrase").count(), 1, "{screen}");
     assert!(!screen.contains("correct horse"), "{screen}");
     assert!(stage.scene.path("clients/bob/postgresql.crt").exists());
+}
+
+/// Whoever thinks better of it at the prompt goes on at a terminal that shows what he types.
+#[test]
+fn a_terminal_is_not_left_silent() {
+    let stage = Stage::encrypted();
+    let (screen, modes) = (stage.scene.path("screen"), stage.scene.path("modes"));
+    let program = env!("CARGO_BIN_EXE_pgpki");
+    // The shell gets the signal as well.
+    let line = format!("trap : INT; '{program}' issue-client alice --out clients; stty -a >modes");
+    let mut script = Command::new("script");
+    script.args(["--quiet", "--flush", "--command", &line]);
+    script.arg(&screen).current_dir(stage.scene.path(""));
+    script
+        .env("PGPKI_HOME", stage.scene.home())
+        .env("SHELL", "/bin/sh");
+    let script = script.stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut script = script.spawn().unwrap();
+    await_that("a prompt", Duration::from_secs(20), || {
+        let shown = fs::read(&screen).unwrap_or_default();
+        String::from_utf8_lossy(&shown).contains("Passphrase of the issuing key: ")
+    });
+    let mut keyboard = script.stdin.take().unwrap();
+    keyboard.write_all(b"\x03").unwrap();
+    script.wait().unwrap();
+    let modes = fs::read_to_string(modes).unwrap();
+    let modes: Vec<&str> = modes.split([' ', ';', '\n']).collect();
+    assert!(modes.contains(&"echo"), "{modes:?}");
+    assert!(!stage.scene.path("clients").exists());
 }
 
 /// `init` from a unit: the root's key is encrypted with the credential, and the issuing key only where that is said.

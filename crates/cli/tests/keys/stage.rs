@@ -100,10 +100,15 @@ impl Stage {
 
     /// Whether OpenSSL opens a key with the passphrase in a file.
     pub(crate) fn openssl_opens(&self, whose: &str, generation: u32, passphrase: &str) -> bool {
+        self.openssl_opens_file(&self.key(whose, generation), passphrase)
+    }
+
+    /// The same of any file.
+    pub(crate) fn openssl_opens_file(&self, key: &Path, passphrase: &str) -> bool {
         let mut pkey = Command::new("openssl");
         pkey.args(["pkey", "-noout", "-passin"]);
         pkey.arg(format!("file:{}", self.scene.path(passphrase).display()));
-        pkey.arg("-in").arg(self.key(whose, generation));
+        pkey.arg("-in").arg(key);
         pkey.output().unwrap().status.success()
     }
 

@@ -110,6 +110,8 @@ impl Memory {
 }
 
 /// The memory at the end of a process that is waiting for a command to say the passphrase in `file`.
+// By its number.
+#[allow(clippy::zombie_processes)]
 fn at_the_end(stage: &Stage, line: &str, file: &str) -> Memory {
     let fifo = stage.scene.path("fifo");
     mkfifo(&fifo, Mode::S_IRWXU).unwrap();

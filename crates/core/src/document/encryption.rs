@@ -19,6 +19,9 @@ const OPENSSL_SCRYPT_BYTES: u64 = 32 * 1024 * 1024;
 const MAX_WORK: u64 = 10_000_000;
 const MAX_SCRYPT_BYTES: u64 = 256 * 1024 * 1024;
 
+/// 3DES (RFC 8018 section C).
+const DES_EDE3_CBC: &str = "1.2.840.113549.3.7";
+
 /// How something is encrypted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encryption {
@@ -129,7 +132,11 @@ impl Scheme {
                 method: old.map_or(Method::Unknown, Method::Old),
             });
         }
-        let parameters = pbes2::Parameters::from_der(parts.get(1)?.whole).ok();
+        let parameters = parts.get(1)?;
+        let parameters = match is_initial_value_sound(parameters) {
+            true => pbes2::Parameters::from_der(parameters.whole).ok(),
+            false => None,
+        };
         let encryption = match &parameters {
             Some(parameters) => describe(parameters),
             None => Encryption {
@@ -180,6 +187,18 @@ fn open_pbes2(
         Err(pkcs5::Error::UnsupportedAlgorithm { .. }) => Err(Opening::Unsupported),
         Err(_) => Err(Opening::WrongPassphrase),
     }
+}
+
+/// Whether 3DES, where it is the cipher, has an initial value of a block (RFC 8018 section B.2.2). Of a
+/// shorter one `pkcs5` takes a block all the same, and panics, before it looks at what follows.
+fn is_initial_value_sound(parameters: &Element<'_>) -> bool {
+    let scheme = || parameters.sequence()?.get(1)?.sequence();
+    scheme().is_some_and(|scheme| match scheme.as_slice() {
+        [cipher, initial, ..] if cipher.oid().as_deref() == Some(DES_EDE3_CBC) => {
+            initial.octets().is_some_and(|octets| octets.len() == 8)
+        }
+        _ => true,
+    })
 }
 
 /// In rounds of PBKDF2, of which one takes about as long as one unit of scrypt's N, r and p.
@@ -260,5 +279,62 @@ fn older(oid: &str) -> Encryption {
     Encryption {
         method: method.to_owned(),
         refused_by_openssl,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::document::der;
+
+    fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+        let content = parts.concat();
+        let length = u8::try_from(content.len()).unwrap();
+        [&[tag, length], &content[..]].concat()
+    }
+
+    /// PBES2 with PBKDF2 and 3DES (RFC 8018 sections A.4 and B.2.2).
+    fn with_3des(initial: &[u8], behind: &[u8]) -> Vec<u8> {
+        const PKCS5: [u8; 8] = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x05];
+        const TRIPLE_DES: [u8; 8] = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x03, 0x07];
+        let salt = element(0x04, &[b"12345678"]);
+        let pbkdf2 = element(
+            0x30,
+            &[
+                &element(0x06, &[&PKCS5, &[12]]),
+                &element(0x30, &[&salt, &element(0x02, &[&[1]])]),
+            ],
+        );
+        let cipher = element(
+            0x30,
+            &[&element(0x06, &[&TRIPLE_DES]), &element(0x04, &[initial])],
+        );
+        let parameters = element(0x30, &[&pbkdf2, &cipher, behind]);
+        element(0x30, &[&element(0x06, &[&PKCS5, &[13]]), &parameters])
+    }
+
+    #[test]
+    fn a_cipher_with_an_initial_value_of_another_length_is_not_known() {
+        for length in 0..20 {
+            let algorithm = with_3des(&vec![7; length], &[]);
+            let scheme = Scheme::read(&der::single(&algorithm).unwrap()).unwrap();
+            let opened = scheme.open(&[7; 16], &Unlocking::new(Some(b"x")));
+            let expected = match length {
+                8 => Opening::WrongPassphrase,
+                _ => Opening::Unsupported,
+            };
+            assert_eq!(opened.err(), Some(expected), "{length}");
+        }
+    }
+
+    #[test]
+    fn what_follows_it_hides_nothing() {
+        for behind in [&[0xff][..], &[0x05, 0x00], &[0x30, 0x82]] {
+            let algorithm = with_3des(b"1234", behind);
+            let scheme = Scheme::read(&der::single(&algorithm).unwrap()).unwrap();
+            let opened = scheme.open(&[7; 16], &Unlocking::new(Some(b"x")));
+            assert_eq!(opened.err(), Some(Opening::Unsupported), "{behind:?}");
+        }
     }
 }

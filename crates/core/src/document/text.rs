@@ -116,7 +116,8 @@ fn escape_2253(text: &str) -> String {
     escaped
 }
 
-fn value_as_text(value: &Any<'_>) -> Option<String> {
+/// The text of an attribute, whatever it is encoded as; nothing if it is no text.
+pub(crate) fn value_as_text(value: &Any<'_>) -> Option<String> {
     let bytes = value.data;
     match value.tag() {
         AsnTag::Utf8String
@@ -148,7 +149,7 @@ fn four_byte(bytes: &[u8]) -> Option<String> {
 }
 
 /// OpenSSL's short names of the attributes that certificates really have.
-fn short_name(oid: &str) -> Option<&'static str> {
+pub(crate) fn short_name(oid: &str) -> Option<&'static str> {
     Some(match oid {
         "2.5.4.3" => "CN",
         "2.5.4.4" => "SN",

@@ -12,7 +12,7 @@ const ALL_IPV4: [u8; 8] = [0; 8];
 const ALL_IPV6: [u8; 32] = [0; 32];
 
 const DNS_TAG: u32 = 2;
-const IP_TAG: u32 = 7;
+pub(super) const IP_TAG: u32 = 7;
 
 /// For which names an issuing CA of one's own may sign; nothing in it: for every name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,7 +80,9 @@ impl Permitted {
     /// The `NameConstraints`, DER; `None` where every name is permitted.
     ///
     /// A constraint on DNS names says nothing about addresses (RFC 5280), so that the kind of which nothing is permitted is
-    /// excluded as a whole.
+    /// excluded as a whole. Networks of IPv4 permit no IPv6 address by themselves, and the other way around. To exclude those as
+    /// well would have Java refuse every address, and so would `::/0` before a network of IPv4: it compares four octets with
+    /// sixteen, up to the first that it finds to be permitted (`IPAddressName.constrains`).
     pub(crate) fn to_der(&self) -> Option<Vec<u8>> {
         if self.is_everything() {
             return None;
@@ -89,7 +91,9 @@ impl Permitted {
             .dns
             .iter()
             .map(|name| (DNS_TAG, name.clone().into_bytes()));
-        let ip = self.ip.iter().map(|network| {
+        let mut networks: Vec<&Network> = self.ip.iter().collect();
+        networks.sort_by_key(|network| network.address.is_ipv6());
+        let ip = networks.into_iter().map(|network| {
             let address = octets(network.address);
             let mask = mask_of(network.prefix, address.len());
             (IP_TAG, [address, mask].concat())
@@ -99,11 +103,8 @@ impl Permitted {
         if self.dns.is_empty() {
             excluded.push((DNS_TAG, Vec::new()));
         }
-        let has = |is_kind: fn(&IpAddr) -> bool| self.ip.iter().any(|it| is_kind(&it.address));
-        if !has(IpAddr::is_ipv4) {
+        if self.ip.is_empty() {
             excluded.push((IP_TAG, ALL_IPV4.to_vec()));
-        }
-        if !has(IpAddr::is_ipv6) {
             excluded.push((IP_TAG, ALL_IPV6.to_vec()));
         }
         let content = [subtrees(0, &permitted), subtrees(1, &excluded)].concat();

@@ -47,7 +47,7 @@ impl Shelf {
         Err(IoError::new("keep", &self.path().join(RESERVED), Errno::ESTALE).into())
     }
 
-    /// Nothing if another run has made it at this moment.
+    /// Nothing if another run has made or used it at this moment.
     fn find_or_make_reserved(&self) -> Result<Option<Dir>, ShelfError> {
         if let Some(dir) = self.find_reserved()? {
             return Ok(Some(dir));
@@ -55,6 +55,14 @@ impl Shelf {
         match self.dir().make_dir(RESERVED, 0o700) {
             Ok((dir, _)) => Ok(Some(dir)),
             Err(MakeError::Io(error)) if error.errno() == Some(Errno::EEXIST) => Ok(None),
+            // Another run has found what this one has made: it has something in it already, or was done with it and has
+            // removed it. Whose it is, the next look tells.
+            Err(MakeError::Replaced { .. }) => Ok(None),
+            Err(MakeError::Io(error))
+                if error.operation == "open" && error.errno() == Some(Errno::ENOENT) =>
+            {
+                Ok(None)
+            }
             Err(error) => Err(error.into()),
         }
     }

@@ -8,7 +8,7 @@ use pgpki_authority::requested::{self, Requested, RequestedError, waiting_for};
 use pgpki_authority::{Answered, Authority, Endorsing, NoServers};
 use pgpki_core::document::printable;
 use pgpki_core::key::KeyError;
-use pgpki_fs::Installation;
+use pgpki_fs::{Installation, shell_word};
 use time::OffsetDateTime;
 
 use super::{Made, Plan, Told};
@@ -58,7 +58,7 @@ fn report(told: &Told, file: &Path, out: &mut impl Write) -> io::Result<()> {
         key: &waiting_for(&told.home),
     };
     ask.print(out)?;
-    let home = printable(&told.home.to_string_lossy());
+    let home = printable(&shell_word(&told.home));
     writeln!(
         out,
         "\nThen, with the certificates of the CAs above it up to their root in one file:\n\
@@ -88,24 +88,18 @@ pub(super) fn install(args: &Init, file: &Path, clock: Clock) -> Result<Exit, Fa
     let made = match is_there {
         true => go_on(&plan, &answered, now)?,
         false => super::carry_out(&plan, Some(Endorsing::Answered(Box::new(answered))), now)
-            .map_err(still_waits)?,
+            .map_err(issuer::still_waits)?,
     };
     let path = waiting.path().to_owned();
     waiting.remove().map_err(|error| Failure {
         exit: Exit::Findings,
         ..Failure::from(error).hint(format!(
             "All else was done. Remove it yourself: rm -r {}",
-            path.display()
+            shell_word(&path)
         ))
     })?;
     super::report(&plan, &made, &mut anstream::stdout().lock())?;
     Ok(Exit::Done)
-}
-
-/// Whatever stands against the answer, it may be taken again.
-fn still_waits(failure: Failure) -> Failure {
-    let before = failure.hint.clone().map(|hint| format!("{hint}\n"));
-    failure.hint(before.unwrap_or_default() + "The request still waits for its answer")
 }
 
 fn answered(
@@ -128,6 +122,14 @@ fn answered(
     );
     answered.map_err(|error| match error {
         RequestedError::Answer(error) => issuer::answer(file, &error),
+        RequestedError::Key {
+            source: KeyError::WrongPassphrase,
+            ..
+        } => {
+            let origin = passphrase::origin_of_new_issuing(&args.issuing_passphrase);
+            Failure::new(Exit::BadInput, format!("{error}; it is {origin}"))
+                .hint("Nothing was made. Give the passphrase that the request was made with")
+        }
         error => error.into(),
     })
 }
@@ -142,7 +144,7 @@ fn go_on(plan: &Plan, answered: &Answered, now: OffsetDateTime) -> Result<Made, 
         let message = format!("{} is another authority", plan.home.display());
         return Err(Failure::new(Exit::Refused, message).hint(format!(
             "Nothing was changed. If it is the right one, the request is not needed any more: rm -r {}",
-            waiting_for(&plan.home).display()
+            shell_word(waiting_for(&plan.home))
         )));
     }
     let (installation, created) = Installation::prepare(&plan.place.path, plan.place.owner)?;

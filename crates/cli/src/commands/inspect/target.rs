@@ -15,7 +15,7 @@ use pgpki_core::document::{Document, printable};
 use pgpki_core::due::Within;
 use pgpki_core::finding::{Finding, Severity};
 use pgpki_core::key_file::{FileKind, key_file_finding};
-use pgpki_fs::ReadError;
+use pgpki_fs::{ReadError, shell_word};
 use time::OffsetDateTime;
 
 use super::findings;
@@ -205,7 +205,7 @@ fn folder(
 /// What somebody may have meant who named a folder without certificates.
 fn instead(folder: &Path) -> String {
     if folder.join(SETTINGS).is_file() {
-        let home = folder.display();
+        let home = shell_word(folder);
         return format!("It is the home of an authority: pgpki inspect --home {home}");
     }
     if folder.join("current").is_symlink() {

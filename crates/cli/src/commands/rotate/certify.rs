@@ -6,18 +6,13 @@ use pgpki_authority::rotation::Step;
 use crate::args::Rotate;
 use crate::exit::{Exit, Failure};
 
-/// The flags of a step.
-fn flags(step: Step) -> &'static str {
-    match step {
-        Step::Issuing => "--issuing",
-        Step::Compromised => "--issuing --compromised",
-        Step::Root => "--root",
-    }
-}
-
 /// The command for whoever has the key of the company's CA; `home` is the flag that names the authority, if one is needed.
 pub(super) fn with_key(step: Step, home: &str) -> String {
-    let flags = flags(step);
+    let flags = match step {
+        Step::Root => "--root",
+        // What was stolen is revoked before anybody is asked.
+        Step::Issuing | Step::Compromised => "--issuing",
+    };
     format!("pgpki rotate {flags} --issuer-cert FILE --issuer-key FILE{home}")
 }
 

@@ -45,6 +45,9 @@ pub(super) struct Outcome {
     /// Where a request waited whose key may have been stolen as well. It is gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) given_up: Option<String>,
+    /// The URI of its key, if that is in a token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) given_up_key: Option<String>,
     /// When its certificate from a CA of somebody else's ends, as long as that counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) issuing_ca_endorsement_not_after: Option<String>,
@@ -127,7 +130,8 @@ impl Outcome {
             given_up: report
                 .given_up
                 .as_ref()
-                .map(|path| path.to_string_lossy().into_owned()),
+                .map(|it| it.path.to_string_lossy().into_owned()),
+            given_up_key: report.given_up.as_ref().and_then(|it| it.key.clone()),
             ended: report.ended.iter().map(SessionLine::of).collect(),
             problems: report.problems.clone(),
             swept: report.swept,
@@ -301,6 +305,7 @@ impl Outcome {
             issuing_ca_not_after: end(issuing),
             endorsement_needed: None,
             given_up: None,
+            given_up_key: None,
             issuing_ca_endorsement_not_after: endorsed.map(show::rfc3339),
             places: Vec::new(),
             elsewhere: Vec::new(),

@@ -7,6 +7,7 @@ use std::path::Path;
 use pgpki_authority::requested::{NextAnswer, NextRequest, RequestedError};
 use pgpki_authority::{Authority, Endorsing};
 use pgpki_core::document::printable;
+use pgpki_fs::shell_word;
 use time::OffsetDateTime;
 
 use super::secrets;
@@ -15,7 +16,7 @@ use crate::args::Rotate;
 use crate::exit::{Exit, Failure};
 use crate::issuer::{self, Ask};
 use crate::show::STRONG;
-use crate::tokens::LocalTokens;
+use crate::tokens::{self, LocalTokens};
 
 /// Makes the next issuing CA's key, and the request that is to be signed.
 pub(super) fn request(args: &Rotate, file: &Path, clock: Clock) -> Result<Exit, Failure> {
@@ -62,14 +63,14 @@ fn report(
 }
 
 /// What stands against a request or its answer, and the next step for the same authority.
-fn failure(args: &Rotate, error: RequestedError) -> Failure {
+pub(super) fn failure(args: &Rotate, error: RequestedError) -> Failure {
     let home = args.home.flag();
     match error {
         RequestedError::Waits { ref path } => {
             let hint = format!(
                 "Take the answer: pgpki rotate --install-issuing FILE --issuer-cert FILE{home}\n\
-                 or begin anew, after: rm -r {}",
-                path.display()
+                 or begin anew, after: {}",
+                tokens::removal(path)
             );
             Failure::new(Exit::Refused, error).hint(hint)
         }
@@ -99,7 +100,8 @@ pub(super) fn take(
     })?;
     match answer {
         NextAnswer::Good(answered) => {
-            authority.use_endorsing(Endorsing::Answered(answered), now)?;
+            let used = authority.use_endorsing(Endorsing::Answered(answered), now);
+            used.map_err(|error| issuer::still_waits(error.into()))?;
             Ok(true)
         }
         NextAnswer::Taken => Ok(false),
@@ -139,7 +141,7 @@ pub(super) fn forget(authority: &Authority) -> Result<(), Failure> {
         exit: Exit::Findings,
         ..Failure::from(error).hint(format!(
             "All else was done. Remove it yourself: rm -r {}",
-            authority.next_request().display()
+            shell_word(authority.next_request())
         ))
     })
 }

@@ -11,6 +11,7 @@ use super::certify;
 use super::outcome::{Foreign, Line, Lost, Outcome, ToCertify};
 use crate::exit::Failure;
 use crate::show::{self, BAD, GOOD, STRONG, WARNING};
+use crate::tokens;
 
 /// How many of those who must be handed a new certificate are named; the rest is counted.
 const NAMED: usize = 50;
@@ -291,7 +292,14 @@ fn given_up(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
          Make another one: pgpki rotate --request-issuing FILE{}",
         printable(path),
         outcome.home
-    )
+    )?;
+    let Some(uri) = &outcome.given_up_key else {
+        return Ok(());
+    };
+    for line in tokens::left_there(uri).lines() {
+        writeln!(out, "     {}", printable(line))?;
+    }
+    Ok(())
 }
 
 /// In place of a key that was stolen there is an issuing CA that the company has not certified.

@@ -1,6 +1,6 @@
 //! What to give a manager in place of lines in its files, in its own words.
 
-use std::path::Path;
+use pgpki_fs::shell_word;
 
 use super::{Managed, Manager};
 use crate::configure::{ClientCerts, Wishes, access, settings};
@@ -51,10 +51,12 @@ impl Managed {
                 "  ",
             );
         }
-        text += "What a node's own patroni.yml has under postgresql wins over it.\n";
+        text += "What a node's own patroni.yml has under postgresql wins over it. Every node needs a \
+                 certificate of its own in that directory first: pgpki issue-server NODE\n";
         if given.clients {
             text += "Patroni's own roles need certificates then: sslcert and sslkey of \
-                     postgresql.authentication in patroni.yml\n";
+                     postgresql.authentication in patroni.yml, as `pgpki connect ROLE --for patroni` \
+                     and `--for patroni-rewind` print them\n";
         }
         text
     }
@@ -74,7 +76,7 @@ struct Given {
 impl Given {
     fn of(wishes: &Wishes) -> Self {
         let current = wishes.installation.join("current");
-        let file = |name: &str| shell(&current.join(name));
+        let file = |name: &str| shell_word(current.join(name));
         Self {
             certificate: file("server.crt"),
             key: file("server.key"),
@@ -195,14 +197,4 @@ fn pg_auto_failover(given: &Given) -> String {
 /// A string in single quotes, where a quote is doubled (YAML 1.2, section 7.3.2).
 fn yaml(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
-}
-
-/// A path as one word of a shell (POSIX, 2.2.2 Single-Quotes).
-fn shell(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |char: char| char.is_ascii_alphanumeric() || "/._-+@%".contains(char);
-    match text.chars().all(plain) {
-        true => text,
-        false => format!("'{}'", text.replace('\'', r"'\''")),
-    }
 }
