@@ -43,7 +43,10 @@ impl Machine {
     pub(crate) fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new("unshare");
         command
-            .args(["--mount", "--propagation", "private", "sh", "-c", ENTER])
+            .args(["--mount", "--propagation", "private"])
+            // Clusters that run elsewhere on this machine are none of this one's.
+            .args(["--pid", "--fork", "--kill-child", "--mount-proc"])
+            .args(["sh", "-c", ENTER])
             .arg(self.scene.path(""))
             .args(args)
             .current_dir("/")
