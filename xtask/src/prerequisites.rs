@@ -247,16 +247,31 @@ pub(crate) const PGBOUNCER: Need = Need {
     is_here: || in_path("pgbouncer"),
 };
 
-/// Its code says what it makes of its file.
+/// Runs a cluster, and its code says what it makes of its file.
 pub(crate) const PATRONI: Need = Need {
     name: "patroni for /usr/bin/python3",
     package: "patroni",
     is_here: || {
-        succeeds(
-            "/usr/bin/python3",
-            &["-c", "import patroni.postgresql.config"],
-        )
+        in_path("patroni")
+            && succeeds(
+                "/usr/bin/python3",
+                &["-c", "import patroni.postgresql.config"],
+            )
     },
+};
+
+/// What the members of that cluster agree by.
+pub(crate) const ETCD: Need = Need {
+    name: "etcd",
+    package: "etcd-server",
+    is_here: || in_path("etcd"),
+};
+
+/// How Patroni talks to it.
+pub(crate) const PYTHON_ETCD: Need = Need {
+    name: "Python's client of etcd, for patroni",
+    package: "python3-etcd",
+    is_here: || succeeds("/usr/bin/python3", &["-c", "import etcd"]),
 };
 
 /// Its code says what it makes of its file. The successor is no package of Debian's, and reads the

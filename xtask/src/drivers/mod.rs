@@ -8,8 +8,8 @@ use pgpki_testing::Toolbox;
 
 use crate::fetch::{cannot, lock};
 use crate::prerequisites::{
-    self, ACTIVE_RECORD, COMPOSE, DBD_PG, FAKETIME, GO, JDBC, JDK, LIB_PQ, NODE, NPM, OPENSSL,
-    PATRONI, PGBOUNCER, PGX, PHP, PHP_PDO, POSTGRESQL, PYTHON_VENV, RUBY_PG,
+    self, ACTIVE_RECORD, COMPOSE, DBD_PG, ETCD, FAKETIME, GO, JDBC, JDK, LIB_PQ, NODE, NPM,
+    OPENSSL, PATRONI, PGBOUNCER, PGX, PHP, PHP_PDO, POSTGRESQL, PYTHON_ETCD, PYTHON_VENV, RUBY_PG,
 };
 use crate::running::{self, Failure};
 use crate::test::cargo;
@@ -34,7 +34,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 pub(crate) fn ensure() -> Result<(), Failure> {
     prerequisites::ensure(&[&GO, &LIB_PQ, &PGX, &JDK, &JDBC, &NODE, &NPM, &PYTHON_VENV])?;
     prerequisites::ensure(&[&RUBY_PG, &ACTIVE_RECORD, &PHP, &PHP_PDO, &DBD_PG])?;
-    prerequisites::ensure(&[&PGBOUNCER, &PATRONI, &COMPOSE])?;
+    prerequisites::ensure(&[&PGBOUNCER, &PATRONI, &ETCD, &PYTHON_ETCD, &COMPOSE])?;
     for toolbox in Toolbox::ALL {
         let folder = toolbox.folder();
         fs::create_dir_all(&folder).map_err(|error| cannot("make", &folder, &error))?;

@@ -21,11 +21,7 @@ pub(super) fn has_hidden(text: &str) -> bool {
 
 /// One word of a POSIX shell. What is hidden in it stays as it is: see [`has_hidden`].
 pub(crate) fn shell(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./_-".contains(c);
-    match !text.is_empty() && text.chars().all(is_plain) {
-        true => text.to_owned(),
-        false => format!("'{}'", text.replace('\'', r"'\''")),
-    }
+    pgpki_fs::shell_word(text)
 }
 
 /// A value of libpq's connection string (PostgreSQL documentation, "Keyword/Value Connection

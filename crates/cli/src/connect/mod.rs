@@ -70,7 +70,7 @@ pub(crate) struct Driver {
 }
 
 /// Every driver, in the order in which they are listed.
-pub(crate) const DRIVERS: [&Driver; 27] = [
+pub(crate) const DRIVERS: [&Driver; 28] = [
     &libpq::PSQL,
     &libpq::URI,
     &libpq::SERVICE,
@@ -97,6 +97,7 @@ pub(crate) const DRIVERS: [&Driver; 27] = [
     &perl::DBD_PG,
     &servers::PGBOUNCER,
     &servers::PATRONI,
+    &servers::PATRONI_REWIND,
     &servers::PRIMARY_CONNINFO,
 ];
 

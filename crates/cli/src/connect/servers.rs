@@ -22,6 +22,15 @@ pub(super) const PATRONI: Driver = Driver {
     write: patroni,
 };
 
+pub(super) const PATRONI_REWIND: Driver = Driver {
+    name: "patroni-rewind",
+    aliases: &[],
+    what: "Patroni, for the role that pg_rewind connects as",
+    files: PEM,
+    is_libpq: true,
+    write: patroni_rewind,
+};
+
 pub(super) const PRIMARY_CONNINFO: Driver = Driver {
     name: "primary-conninfo",
     aliases: &["primary_conninfo", "standby"],
@@ -85,19 +94,38 @@ fn unhidden<'a>(value: &'a str, place: &'static str) -> Result<&'a str, Unwritab
     }
 }
 
+/// Patroni connects to its own server as well, as the role that replicates (`local_replication_address` in its
+/// `postgresql/config.py`): a member that cannot does not know its timeline, and may not be rewound or promoted.
+fn patroni(target: &Target) -> Result<String, Unwritable> {
+    Ok(format!(
+        "# In patroni.yml on every member, within the section postgresql that is there: of two, the last one alone counts.\n\
+         # The files belong to the user of PostgreSQL. Members connect to each other's connect_address, and each to itself\n\
+         # as localhost, or if it does not listen there, at the first address in listen: the certificates of servers need\n\
+         # all of these names.\n\
+         # pg_rewind connects as a role of its own: --for patroni-rewind. With use_unix_socket: true the superuser needs no\n\
+         # certificate. In pg_hba.conf, \"all\" does not match replication.\n\
+         postgresql:\n  authentication:\n{}",
+        patroni_role("replication", target)?
+    ))
+}
+
+fn patroni_rewind(target: &Target) -> Result<String, Unwritable> {
+    Ok(format!(
+        "# In patroni.yml on every member, below what --for patroni prints. Patroni makes the role in a cluster that it\n\
+         # makes itself; elsewhere it needs LOGIN, and EXECUTE on pg_ls_dir(text, boolean, boolean),\n\
+         # pg_stat_file(text, boolean), pg_read_binary_file(text) and pg_read_binary_file(text, bigint, bigint, boolean).\n{}",
+        patroni_role("rewind", target)?
+    ))
+}
+
 /// Patroni escapes blanks alone when it writes a standby's connection string (`format_dsn` in its
 /// `postgresql/config.py`): after a line feed in it, PostgreSQL would not start.
-fn patroni(target: &Target) -> Result<String, Unwritable> {
+fn patroni_role(section: &str, target: &Target) -> Result<String, Unwritable> {
     for (_, value) in target.settings() {
         unhidden(&value, "Patroni's connection strings")?;
     }
     let role = double_quoted(target.role.as_str());
-    let mut text = format!(
-        "# In patroni.yml on every member, with files that belong to the user of PostgreSQL; the same for superuser\n\
-         # and rewind, with their roles. Members connect to each other's connect_address: the certificates of\n\
-         # servers need those names. In pg_hba.conf, \"all\" does not match replication.\n\
-         postgresql:\n  authentication:\n    replication:\n      username: {role}\n"
-    );
+    let mut text = format!("    {section}:\n      username: {role}\n");
     for (keyword, value) in target.tls() {
         text += &format!("      {keyword}: {}\n", double_quoted(&value));
     }

@@ -16,6 +16,7 @@ mod libpq;
 #[path = "../doctor/material.rs"]
 mod material;
 mod node;
+mod patroni;
 mod pgbouncer;
 mod python;
 mod roles;
