@@ -22,14 +22,18 @@ impl Configured {
         Ok(match (&self.pgdata, &self.cluster) {
             (Some(directory), _) => Some(Cluster::at(directory)?),
             (None, Some(name)) => Some(Cluster::debian(name)?),
-            (None, None) if self.rules.is_any() || self.no_reload => {
-                let message = "rules for pg_hba.conf, and no cluster that they are for";
-                return Err(Failure::new(Exit::Usage, message)
-                    .hint("Name it with --pgdata DIR or --cluster VERSION/NAME"));
-            }
-            (None, None) => None,
+            (None, None) => match (self.rules.is_any(), self.no_reload) {
+                (true, _) => return Err(no_cluster("rules for pg_hba.conf")),
+                (false, true) => return Err(no_cluster("--no-reload")),
+                (false, false) => None,
+            },
         })
     }
+}
+
+fn no_cluster(what: &str) -> Failure {
+    let message = format!("{what}, and no cluster that is meant by it");
+    Failure::new(Exit::Usage, message).hint("Name it with --pgdata DIR or --cluster VERSION/NAME")
 }
 
 impl From<ClusterError> for Failure {

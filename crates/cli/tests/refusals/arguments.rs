@@ -180,6 +180,16 @@ fn values_and_combinations() {
             USAGE,
             vec!["rsa1024"],
         ),
+        (
+            subject(&["--require-tls"]),
+            USAGE,
+            vec!["rules for pg_hba.conf", "--cluster VERSION/NAME"],
+        ),
+        (
+            subject(&["--no-reload"]),
+            USAGE,
+            vec!["--no-reload, and no cluster", "--pgdata DIR"],
+        ),
     ];
     let scene = empty_scene();
     for (args, status, says) in &cases {
