@@ -230,8 +230,20 @@ fn signatures_by_every_kind_of_ca() {
     for (key, more, expected) in [
         (EC, "", Signature::Good),
         ("ec -pkeyopt ec_paramgen_curve:P-384", "", Signature::Good),
+        ("ec -pkeyopt ec_paramgen_curve:P-521", "", Signature::Good),
         (
             "ec -pkeyopt ec_paramgen_curve:P-521",
+            " -sha512",
+            Signature::Good,
+        ),
+        (EC, " -sha512", Signature::Good),
+        (
+            "ec -pkeyopt ec_paramgen_curve:P-384",
+            " -sha512",
+            Signature::Good,
+        ),
+        (
+            "ec -pkeyopt ec_paramgen_curve:P-224",
             "",
             Signature::Unsupported,
         ),
@@ -294,6 +306,10 @@ fn requests() {
     assert_eq!(codes(altered), [("request-signature", Error)]);
     openssl.run(
         "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-521 -nodes -keyout k -out r -subj /CN=db",
+    );
+    assert_eq!(codes(openssl.read("r")), []);
+    openssl.run(
+        "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-224 -nodes -keyout k -out r -subj /CN=db",
     );
     assert_eq!(codes(openssl.read("r")), [("request-signature", Info)]);
 }

@@ -3,6 +3,10 @@
 
 use std::fmt;
 
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA512_ASN1, ECDSA_P384_SHA512_ASN1, ECDSA_P521_SHA256_ASN1, ECDSA_P521_SHA384_ASN1,
+    ECDSA_P521_SHA512_ASN1, EcdsaVerificationAlgorithm, UnparsedPublicKey,
+};
 use pkcs8::der::Tag;
 use ring::signature as ring_signature;
 use x509_parser::asn1_rs::BitString;
@@ -156,7 +160,7 @@ pub(super) fn signature_algorithm(algorithm: &AlgorithmIdentifier<'_>) -> (Strin
         "1.2.840.10045.4.3.1" => ("ECDSA with SHA-224", Strength::Sound),
         "1.2.840.10045.4.3.2" => ("ECDSA with SHA-256", Strength::Sound),
         "1.2.840.10045.4.3.3" => ("ECDSA with SHA-384", Strength::Sound),
-        "1.2.840.10045.4.3.4" => ("ECDSA with SHA-512", Strength::Sound),
+        ECDSA_WITH_SHA512 => ("ECDSA with SHA-512", Strength::Sound),
         "1.2.840.10040.4.3" => ("DSA with SHA-1", Strength::Broken),
         "2.16.840.1.101.3.4.3.2" => ("DSA with SHA-256", Strength::Sound),
         "1.3.101.112" => ("Ed25519", Strength::NoDigest),
@@ -179,6 +183,13 @@ pub(super) fn check(
         // ring's usual algorithms call a sound signature by a small key wrong.
         return check_small_rsa(signer, algorithm, signature, signed, bits);
     }
+    if let Some(algorithm) = beyond_ring(signer, algorithm) {
+        let key = UnparsedPublicKey::new(algorithm, &signer.subject_public_key.data);
+        return match key.verify(signed, &signature.data) {
+            Ok(()) => Signature::Good,
+            Err(_) => Signature::Bad,
+        };
+    }
     match verify_signature(signer, algorithm, signature, signed) {
         Ok(()) => Signature::Good,
         Err(_) if has_unusual_salt(algorithm) => Signature::Unsupported,
@@ -187,6 +198,26 @@ pub(super) fn check(
     }
 }
 
+/// The ECDSA that ring does not know: with P-521, which companies' CAs have, and with SHA-512 (RFC 5758 section 3.2), with which
+/// hardware and Java sign whatever the curve.
+fn beyond_ring(
+    signer: &SubjectPublicKeyInfo<'_>,
+    algorithm: &AlgorithmIdentifier<'_>,
+) -> Option<&'static EcdsaVerificationAlgorithm> {
+    let KeyKind::Ec(curve) = PublicKey::of(signer).kind else {
+        return None;
+    };
+    match (curve, algorithm.algorithm.to_id_string().as_str()) {
+        ("P-256", ECDSA_WITH_SHA512) => Some(&ECDSA_P256_SHA512_ASN1),
+        ("P-384", ECDSA_WITH_SHA512) => Some(&ECDSA_P384_SHA512_ASN1),
+        ("P-521", "1.2.840.10045.4.3.2") => Some(&ECDSA_P521_SHA256_ASN1),
+        ("P-521", "1.2.840.10045.4.3.3") => Some(&ECDSA_P521_SHA384_ASN1),
+        ("P-521", ECDSA_WITH_SHA512) => Some(&ECDSA_P521_SHA512_ASN1),
+        _ => None,
+    }
+}
+
+const ECDSA_WITH_SHA512: &str = "1.2.840.10045.4.3.4";
 const RSA_PSS: &str = "1.2.840.113549.1.1.10";
 
 /// ring knows RSA-PSS only with a salt as long as the hash; OpenSSL makes it longer unless told.
