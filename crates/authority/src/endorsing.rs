@@ -179,7 +179,9 @@ impl Authority {
                 root: name_of(next.taken.root()),
             });
         }
+        // Clients have more than these for as long as a chain to the one before counts.
         check_told_apart(&next.taken, &known)?;
+        check_told_apart(&next.taken, &self.hierarchy.roots_of_others(now))?;
         self.endorsing = Some(endorsing);
         Ok(())
     }
@@ -262,7 +264,7 @@ impl Authority {
 }
 
 /// A root that was certified anew is the same to whoever trusts it: name and key.
-pub(crate) fn is_same_root(one: &[u8], other: &[u8]) -> bool {
+fn is_same_root(one: &[u8], other: &[u8]) -> bool {
     let key = SubjectKey::of_certificate(other);
     one == other || has_same_name(one, other) && key.is_some_and(|key| is_certificate_of(one, &key))
 }

@@ -121,6 +121,10 @@ const RESTORE: &str = "Nothing was changed. Restore the whole home from one back
 const LOST_KEY: &str = "Nothing was changed. If its key was made after the backup that this home is from: \
      pgpki rotate --issuing --compromised revokes that CA, and all that it has signed";
 
+/// What to do where a passphrase does not open a CA's key.
+pub(crate) const WRONG_PASSPHRASE: &str = "Give the passphrase that the key was encrypted with last; if nobody has it any more, \
+     docs/keys.md says what then";
+
 /// The same where all that is missing may be an issuing CA's key, for which there can be another.
 const RESTORE_OR_REPLACE: &str = "Nothing was changed. Restore the whole home from one backup; if the key is lost,\n\
      make another and revoke this one: pgpki rotate --issuing --compromised";
@@ -308,9 +312,7 @@ impl From<CaStoreError> for Failure {
                 "Nothing was changed. Open it with the program that has encrypted it, write it as PKCS#8 in PEM,\n\
                  and encrypt that again: pgpki key encrypt",
             ),
-            CaStoreError::WrongPassphrase { .. } => Self::new(Exit::BadInput, error).hint(
-                "Nothing was changed. Give the passphrase that the key was encrypted with last",
-            ),
+            CaStoreError::WrongPassphrase { .. } => Self::new(Exit::BadInput, error).hint(format!("Nothing was changed. {WRONG_PASSPHRASE}")),
             CaStoreError::Token { ref source, .. } => Self {
                 message: error.to_string(),
                 ..source.clone().into()

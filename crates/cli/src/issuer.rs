@@ -9,6 +9,7 @@ use pgpki_core::ca_key::CaKey;
 use pgpki_core::document::printable;
 use pgpki_core::endorsement::{EndorsementError, IssuerChain};
 use pgpki_core::issue::IssueError;
+use pgpki_core::key::KeyError;
 use pgpki_core::key::PrivateKey;
 use pgpki_core::material::MaterialError;
 use pgpki_core::name_constraints::Permitted;
@@ -39,7 +40,7 @@ pub(crate) fn named(
 ) -> Result<Option<Endorsing>, Failure> {
     let (Some(certificate), Some(key)) = (&args.issuer_cert, &args.issuer_key) else {
         if args.issuer_cert.is_some() {
-            let message = "--issuer-cert names a CA, and --issuer-key its key is missing";
+            let message = "--issuer-cert names a CA, and its key is missing: --issuer-key";
             return Err(Failure::new(Exit::Usage, message).hint(
                 "Give --issuer-key FILE, or a pkcs11: URI. Without its key, write a request for that CA:\n\
                  --request-issuing FILE",
@@ -184,7 +185,7 @@ fn unusable(path: &Path, error: &EndorsementError, done: &str, ask: &str) -> Fai
     };
     let failure = Failure::new(exit, format!("{}: {error}", path.display()));
     failure.hint(match error {
-        EndorsementError::IssuerMissing { .. } => format!(
+        EndorsementError::IssuerMissing { .. } | EndorsementError::Circle(_) => format!(
             "{done} Put the certificates up to the root, which signs itself, into one file: --issuer-cert"
         ),
         EndorsementError::PathLength { .. } => {
@@ -237,8 +238,16 @@ fn open_key(
         opened => opened,
     };
     let opened = opened.map_err(|error| {
-        Failure::new(Exit::BadInput, format!("{}: {error}", path.display()))
-            .hint("Nothing was made")
+        let hint = match error {
+            MaterialError::Key {
+                source: KeyError::Unsupported,
+                ..
+            } => {
+                "Nothing was made. Have the company's own tools sign with it: --request-issuing FILE in place of --issuer-key"
+            }
+            _ => "Nothing was made",
+        };
+        Failure::new(Exit::BadInput, format!("{}: {error}", path.display())).hint(hint)
     })?;
     Ok(opened.into())
 }

@@ -46,6 +46,12 @@ pub enum EndorsementError {
     /// A chain without an end.
     #[error("more than {MAX_LENGTH} CAs are above one another in it")]
     TooLong,
+    /// A chain that comes back to itself.
+    #[error(
+        "{0:?} was signed by none but a CA that is below it: the chain goes in a circle, and one that counts ends with a \
+         self-signed root"
+    )]
+    Circle(String),
     /// The chain ends before a root.
     #[error(
         "the certificate of {issuer} is missing, which has signed {name:?}: a chain ends with a self-signed root"

@@ -31,15 +31,20 @@ pub struct NotPermitted {
 }
 
 /// Whether nothing in a `NameConstraints` (DER) makes OpenSSL refuse every name: a minimum or maximum beside a name (RFC 5280 wants
-/// 0 and none, which DER leaves out), or an `iPAddress` that is no address and mask.
+/// 0 and none), or an `iPAddress` that is no address and mask.
 pub(crate) fn is_readable(extension: &[u8]) -> bool {
     let parts = der::single(extension).and_then(|it| it.sequence());
     let mut subtrees = parts
         .iter()
         .flatten()
         .map(|part| der::elements(part.content));
+    // Tag 1 is the maximum's. OpenSSL takes a minimum that is there and 0, although DER leaves it out.
+    let is_zero = |minimum: &der::Element<'_>| {
+        let octets = minimum.context(0);
+        octets.is_some_and(|octets| !octets.is_empty() && octets.iter().all(|it| *it == 0))
+    };
     let is_sound = |subtree: &der::Element<'_>| match subtree.sequence().as_deref() {
-        Some([base]) => base
+        Some([base, more @ ..]) if more.len() <= 1 && more.iter().all(is_zero) => base
             .context(permitted::IP_TAG)
             .is_none_or(|octets| matches!(octets.len(), 8 | 32)),
         _ => false,

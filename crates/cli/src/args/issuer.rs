@@ -24,7 +24,7 @@ pub struct Issuer {
 #[derive(Debug, Args)]
 pub struct Requested {
     /// Make the issuing CA's key, and write a request to this file, for a CA such as the company's to sign. The authority
-    /// is made when the answer is there
+    /// is made when the answer is there: what is about its root or a cluster is said then
     #[arg(
         long,
         value_name = "FILE",

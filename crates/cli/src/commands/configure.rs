@@ -20,6 +20,9 @@ use crate::show::{FAINT, GOOD, STRONG, WARNING};
 /// The role name that stands for every role, as in `pg_hba.conf`.
 const ALL: &str = "all";
 
+const NO_INSTALLATION: &str = "Nothing was changed. Name the one that is there with --install DIR: pgpki inspect lists them;\n\
+     pgpki init makes the first, pgpki issue-server HOST… --install DIR another";
+
 pub(crate) fn run(args: &Configure) -> Result<Exit, Failure> {
     args.home.refuse_waiting()?;
     let cluster = args.which.find()?;
@@ -44,7 +47,15 @@ pub(crate) fn run(args: &Configure) -> Result<Exit, Failure> {
     let done = match args.remove {
         true => remove(&cluster, &changes, !args.no_reload)?,
         false => {
-            let installation = Installation::open(&path, cluster.owner)?;
+            let installation = Installation::open(&path, cluster.owner).map_err(|error| {
+                let failure = Failure::from(error);
+                match path.symlink_metadata() {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                        failure.hint(NO_INSTALLATION)
+                    }
+                    _ => failure,
+                }
+            })?;
             let done = carry_out(&cluster, &changes, &installation, !args.no_reload)?;
             remember(args, &cluster);
             done

@@ -76,6 +76,13 @@ pub(crate) fn run(args: &Rotate, clock: Clock) -> Result<Exit, Failure> {
         None => issuer::named(&args.issuer, &args.token, clock())?,
         Some(_) => None,
     };
+    // Nor is a person asked for the passphrase of a step that is refused whatever he types.
+    let has_certifier = endorsing.is_some() || answer.is_some();
+    if step.is_some() && !args.dry_run {
+        let authority = args.home.open()?;
+        check_root(&authority, step, clock())?;
+        check_certified(args, step, has_certifier, &authority, clock())?;
+    }
     let secrets = secrets(args, step.is_some() && !args.dry_run)?;
     let mut request = Request {
         within: args.within.map_or(Within::Third, Within::Duration),
@@ -106,14 +113,7 @@ pub(crate) fn run(args: &Rotate, clock: Clock) -> Result<Exit, Failure> {
     }
     match endorsing {
         Some(endorsing) => authority.use_endorsing(endorsing, now)?,
-        None => {
-            // A key that was stolen is revoked whoever has certified it.
-            let needs = |step: &Step| answer.is_none() && *step != Step::Compromised;
-            if let Some(step) = step.filter(needs) {
-                let unendorsed = authority.check_unendorsed(now);
-                unendorsed.map_err(|error| certify::needed(args, step, error))?;
-            }
-        }
+        None => check_certified(args, step, has_certifier, &authority, now)?,
     }
     if step.is_some() {
         // Whoever asked for a step is there to try again; cron's rotation renews the leaves all the same.
@@ -198,6 +198,25 @@ fn check_root(
                  pgpki rotate --root\n\
                  It cannot be tied to the old one: everybody must be handed its root.crt",
         )),
+    }
+}
+
+/// That the company certifies the next issuing CA, if it has to.
+fn check_certified(
+    args: &Rotate,
+    step: Option<Step>,
+    has_certifier: bool,
+    authority: &Authority,
+    now: OffsetDateTime,
+) -> Result<(), Failure> {
+    match step {
+        // A key that was stolen is revoked whoever has certified it.
+        None | Some(Step::Compromised) => Ok(()),
+        Some(_) if has_certifier => Ok(()),
+        Some(step) => {
+            let unendorsed = authority.check_unendorsed(now);
+            unendorsed.map_err(|error| certify::needed(args, step, error))
+        }
     }
 }
 

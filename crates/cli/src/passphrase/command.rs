@@ -1,7 +1,7 @@
 //! A passphrase that a command prints, as `ssl_passphrase_command` of PostgreSQL does ("SSL" in "Connections and
 //! Authentication"). What it prints is never repeated, whatever is wrong with it.
 
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -32,13 +32,7 @@ pub(super) fn from_command(command: &str) -> Result<Passphrase, Failure> {
 
 fn run(command: &str, patience: Duration) -> Result<Passphrase, String> {
     let deadline = Instant::now() + patience;
-    let child = Command::new("sh")
-        .args(["-c", command])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        // So that it can be ended with all that it has begun.
-        .process_group(0)
-        .spawn();
+    let child = begin(command);
     let child = child.map_err(|error| format!("could not be run: {error}"))?;
     let mut running = Running {
         child,
@@ -56,6 +50,24 @@ fn run(command: &str, patience: Duration) -> Result<Passphrase, String> {
         return Err(format!("ended with {status}"));
     }
     first_line(&bytes).ok_or_else(|| "printed no passphrase: its first line is empty".to_owned())
+}
+
+/// In a process group of its own, so that it can be ended with all that it has begun; and in a session of its own (setsid(1)), so
+/// that whatever would ask at the terminal is told that there is none. The terminal stops those who read from it in another group
+/// than its own, and nobody would see why.
+fn begin(command: &str) -> io::Result<Child> {
+    let spawn = |program: &mut Command| {
+        let program = program.stdin(Stdio::null()).stdout(Stdio::piped());
+        program.spawn()
+    };
+    let shell = ["sh", "-c", command];
+    match spawn(Command::new("setsid").args(shell)) {
+        // A system without util-linux.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            spawn(Command::new("sh").args(&shell[1..]).process_group(0))
+        }
+        spawned => spawned,
+    }
 }
 
 /// All that it prints, or one byte more than it may; nothing if that takes too long.
@@ -113,6 +125,8 @@ impl Drop for Running {
         if let Ok(pid) = i32::try_from(self.child.id()) {
             let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
         }
+        // It may not have come so far as to have a group.
+        let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }

@@ -10,7 +10,7 @@ use pgpki_authority::{SecretError, Secrets};
 use pgpki_core::profile::Profile;
 
 use super::command::from_command;
-use super::{Passphrase, ask, first_line, from_file};
+use super::{Passphrase, ask, first_line, from_file, usable};
 use crate::args;
 use crate::exit::{Exit, Failure};
 
@@ -220,10 +220,16 @@ impl Secrets for LocalSecrets {
     }
 
     fn given(&self, whose: Profile) -> Result<Option<Passphrase>, SecretError> {
-        match self.source(whose).origin() {
-            Some(_) => self.passphrase(whose).map(Some),
-            None => Ok(None),
+        let source = self.source(whose);
+        if source.origin().is_none() {
+            return Ok(None);
         }
+        // No key has shown yet that it is one.
+        let usable = usable(
+            self.passphrase(whose)?,
+            &format!("the {} key", source.whose),
+        );
+        usable.map(Some).map_err(of_failure)
     }
 
     fn origin(&self, whose: Profile) -> String {

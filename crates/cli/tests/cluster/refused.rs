@@ -36,6 +36,21 @@ fn alter_system_wins_and_is_named() {
 }
 
 #[test]
+fn an_installation_that_is_missing_is_named_with_what_makes_it() {
+    let stage = Stage::new();
+    let before = Files::of(&stage.cluster);
+    let mut configure = stage.scene.command(["configure", "--pgdata"]);
+    configure.arg(stage.cluster.data_dir()).arg("--install");
+    configure.arg(stage.scene.path("nowhere")).args(EVERYTHING);
+    let said = stage.scene.fails_with(4, &mut configure);
+    before.assert_unchanged(&stage.cluster);
+    says(
+        &said,
+        &["nowhere does not exist", "--install", "pgpki init"],
+    );
+}
+
+#[test]
 fn a_later_file_or_line_wins_and_is_named() {
     let stage = Stage::new();
     let conf_d = stage.cluster.data_dir().join("conf.d");

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use serde_json::Value;
+
 use crate::company::{BAD_INPUT, CA, Company, REFUSED, USAGE};
 
 const OLD: &str = "CN=Company root,OU=b,OU=a,O=Company,C=DE";
@@ -65,6 +67,15 @@ fn clients_are_handed_the_new_root_and_then_servers_go_there() {
     // Servers wait, and clients know both.
     assert_eq!(company.read("tls/current/server.crt"), before);
     assert_eq!(roots(&company, "alice"), [OLD, NEW, OWN]);
+    let root = root.trim().replace(':', "").to_lowercase();
+    let is_next = || {
+        let looked: Value = serde_json::from_str(&company.scene.pgpki("inspect --json")).unwrap();
+        let told = company.scene.pgpki("inspect");
+        let is_next = looked["next_root"]["sha256"] == *root;
+        assert_eq!(told.contains("handed to clients"), is_next, "{told}");
+        is_next
+    };
+    assert!(is_next());
     company.scene.pgpki("issue-client bob --out clients");
     assert_eq!(roots(&company, "bob"), [OLD, NEW, OWN]);
     verifies(&company, "clients/alice/root.crt");
@@ -85,6 +96,7 @@ fn clients_are_handed_the_new_root_and_then_servers_go_there() {
     for roots in ["new.pem", "clients/alice/root.crt", "clients/bob/root.crt"] {
         verifies(&company, roots);
     }
+    assert!(!is_next());
     // From there the next one goes on under the new root, and a request does as well.
     company.scene.pgpki(MOVE);
     company.scene.pgpki("issue-client carol --out clients");
@@ -129,7 +141,7 @@ fn a_folder_that_was_not_reached_is_gone_on_with() {
     let company = company();
     fs::rename(company.path("clients"), company.path("away")).unwrap();
     let said = company.scene.pgpki(HAND);
-    assert!(said.contains("where the folder is not here"), "{said}");
+    assert!(said.contains("Who has none here"), "{said}");
     fs::rename(company.path("away"), company.path("clients")).unwrap();
     assert_eq!(roots(&company, "alice"), [OLD, OWN]);
     let said = company.scene.pgpki("rotate --no-reload");
@@ -153,6 +165,58 @@ fn a_backup_knows_what_clients_were_handed() {
     verifies(&company, "clients/alice/root.crt");
 }
 
+/// The company certifies its root anew: name and key are the same, and whoever has nothing but the old certificate is lost when
+/// that ends.
+#[test]
+fn a_root_that_was_certified_anew_is_handed_as_well() {
+    const ROOT: &str = "/C=DE/O=Company/OU=a/OU=b/CN=Company root";
+    let company = company();
+    let certify_anew = |days| {
+        company.certify("root", ROOT, None, CA, days);
+        let chain = company.read("sub.pem") + &company.read("root.pem");
+        company.write("chain.pem", &chain);
+    };
+    let next = || {
+        company
+            .scene
+            .pgpki("rotate --issuing --no-reload --issuer-cert chain.pem --issuer-key sub.key");
+        verifies(&company, "clients/alice/root.crt");
+        assert!(company.scene.pgpki("rotate --no-reload").is_empty());
+        let looked = company.scene.pgpki("inspect");
+        assert!(!looked.contains("handed to clients"), "{looked}");
+    };
+    certify_anew(6000);
+    company
+        .scene
+        .pgpki("rotate --no-reload --issuer-root root.pem");
+    let looked = company.scene.pgpki("inspect");
+    assert!(looked.contains("handed to clients"), "{looked}");
+    assert_eq!(roots(&company, "alice"), [OLD, OLD, OWN]);
+    let handed = company.read("clients/alice/root.crt");
+    assert!(handed.contains(company.read("root.pem").trim()));
+    next();
+    // Where what clients have lasts, it needs no announcement.
+    certify_anew(6500);
+    next();
+}
+
+/// No rotation renews what another key was signed for, or lies sealed on a shelf: whoever has it is handed the root.
+#[test]
+fn a_folder_that_no_rotation_renews_is_said_to_lack_it() {
+    let company = company();
+    company.scene.pgpki("request bob --out asked");
+    company
+        .scene
+        .pgpki("sign asked/bob/postgresql.csr --role bob --out clients");
+    let said = company.scene.pgpki(HAND);
+    assert!(said.contains("clients/alice") && !said.contains("clients/bob"));
+    assert_eq!(roots(&company, "bob"), [OLD, OWN]);
+    assert!(
+        said.contains("pgpki sign") && said.contains("--encrypt-to") && said.contains("root.crt"),
+        "{said}"
+    );
+}
+
 /// OpenSSL tries one of several roots with the name that it looks for, unless key identifiers tell them apart.
 #[test]
 fn a_new_root_with_the_old_name_needs_key_identifiers() {
@@ -167,7 +231,8 @@ fn a_new_root_with_the_old_name_needs_key_identifiers() {
     company.scene.pgpki(HAND);
     verifies(&company, "clients/alice/root.crt");
     let none = format!("{without}\nauthorityKeyIdentifier=none");
-    for (extensions, is_good) in [(&*none, false), (CA, true)] {
+    // Clients have the old root for as long as a chain to it counts, also when servers are under the new one.
+    for (extensions, is_good) in [(&*none, false), (CA, true), (&*none, false), (CA, true)] {
         company.certify("below", "/CN=Company sub 2", Some("new"), extensions, 2000);
         let chain = company.read("below.pem") + &company.read("new.pem");
         company.write("new-chain.pem", &chain);
@@ -193,6 +258,8 @@ fn what_is_no_root_is_handed_to_nobody() {
         let line = format!("rotate --no-reload --issuer-root {file}");
         let said = company.scene.fails(status, &line);
         assert!(said.contains(expected), "{file}: {said}");
+        // No more than the root is asked for.
+        assert!(!said.contains("--issuer-cert"), "{file}: {said}");
     }
     company.scene.fails(USAGE, &format!("{HAND} --issuing"));
     assert_eq!(roots(&company, "alice"), [OLD, OWN]);

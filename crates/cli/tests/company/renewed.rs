@@ -23,6 +23,18 @@ fn a_rotation_never_takes_a_server_to_a_ca_that_the_company_has_not_certified() 
             "{line}: {said}"
         );
     }
+    // Nobody is asked for a passphrase that would not help.
+    company.write("pass", "passphrase of the root\n");
+    company
+        .scene
+        .pgpki("key encrypt root --new-passphrase-file pass");
+    for line in ["rotate --issuing", "rotate --root"] {
+        let said = company.scene.fails(REFUSED, line);
+        assert!(said.contains("--issuer-cert"), "{line}: {said}");
+    }
+    company
+        .scene
+        .pgpki("key decrypt root --passphrase-file pass");
     assert_eq!(company.read("tls/current/server.crt"), before);
     // Four years on, the issuing CA is due, and cron has no key: leaves are renewed, and what is needed is told.
     let mut cron = company

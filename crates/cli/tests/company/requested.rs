@@ -80,6 +80,32 @@ fn what_is_printed_is_all_that_the_company_has_to_do() {
     company.openssl_agrees();
 }
 
+/// ring knows nothing of it.
+#[test]
+fn a_company_whose_keys_are_on_p_521() {
+    let company = Company::new();
+    for (name, signer, days) in [("root", None, 3000), ("sub", Some("root"), 2000)] {
+        company.openssl(&format!(
+            "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-521 -out {name}.key"
+        ));
+        company.certify(name, &format!("/CN=Large {name}"), signer, CA, days);
+    }
+    company.write(
+        "chain.pem",
+        &(company.read("sub.pem") + &company.read("root.pem")),
+    );
+    let said = company.init_fails(
+        BAD_INPUT,
+        "localhost",
+        "--issuer-cert chain.pem --issuer-key sub.key",
+    );
+    assert!(said.contains("--request-issuing"), "{said}");
+    let printed = request(&company, "");
+    sign(&company, &printed);
+    company.scene.pgpki(INSTALL);
+    company.openssl_agrees();
+}
+
 #[test]
 fn until_the_answer_is_there_every_command_says_so() {
     let company = Company::new();

@@ -91,6 +91,12 @@ fn it_is_revoked_without_the_company_which_certifies_the_next_one_later() {
     // Until the company has certified the next one, that is told each time.
     let again = json(&company, FINDINGS, "rotate --no-reload --json");
     assert_eq!(again["issuing_ca"], "endorsement-needed", "{again}");
+    let told = findings(&company, "rotate --no-reload");
+    assert!(
+        told.contains("servers have the chain to your own root")
+            && !told.contains("Once that has ended"),
+        "{told}"
+    );
     let looked = findings(&company, "inspect");
     assert!(looked.contains("[endorsement-due]"), "{looked}");
     let said = company.scene.fails(REFUSED, "rotate --issuing");

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use pgpki_testing::run;
 
-use crate::stage::{BAD_INPUT, DONE, FINDINGS, Stage, USAGE, ends_with};
+use crate::stage::{BAD_INPUT, DONE, FINDINGS, Stage, USAGE, ends_with, secret};
 
 const WITH_RIGHT: [&str; 2] = ["--issuing-passphrase-file", "right"];
 
@@ -221,6 +221,47 @@ fn a_key_after_those_that_are_lost() {
     let missing = ["--issuing-passphrase-file", "missing"];
     let line = [&["rotate", "--issuing", "--compromised"], &missing[..]].concat();
     stage.unchanged(BAD_INPUT, &line);
+    // Nor is one that no other program would take.
+    secret(&stage.scene.path("long"), &"x".repeat(1024));
+    secret(&stage.scene.path("zero"), "a\0b");
+    for (file, why) in [("long", "longer than 1023 bytes"), ("zero", "a zero byte")] {
+        let given = ["--issuing-passphrase-file", file];
+        let line = [&["rotate", "--issuing", "--compromised"], &given[..]].concat();
+        let said = stage.unchanged(BAD_INPUT, &line);
+        assert!(said.contains(why), "{said}");
+    }
+}
+
+/// Nobody knows the passphrase any more: the error says where it stands what to do, and nobody has to be handed anything.
+#[test]
+fn a_lost_passphrase_costs_no_certificate() {
+    let stage = Stage::encrypted();
+    let alice = ["issue-client", "alice", "--out", "clients"];
+    stage.ends(DONE, &[&alice[..], &WITH_RIGHT].concat());
+    stage.ends(DONE, &[&["rotate", "--issuing"][..], &WITH_RIGHT].concat());
+    let other = ["--issuing-passphrase-file", "other"];
+    let next = [&["rotate", "--issuing"][..], &other].concat();
+    for line in [&next[..], &[&["rotate", "--force"][..], &other].concat()] {
+        let said = stage.unchanged(BAD_INPUT, line);
+        assert!(said.contains("docs/keys.md"), "{said}");
+    }
+    // As docs/keys.md has it.
+    for generation in 1..=2 {
+        let kept = stage.scene.path(format!("kept-{generation}"));
+        fs::rename(stage.key("issuing", generation), kept).unwrap();
+    }
+    stage.ends(DONE, &next);
+    assert!(stage.openssl_opens("issuing", 3, "other") && stage.is_encrypted("issuing", 3));
+    let report = stage.ends(DONE, &["rotate", "--json"]);
+    assert!(report.contains("\"places\":[]"), "{report}");
+    let json = stage.ends(DONE, &["inspect", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let counts = json["counts"].as_array().unwrap();
+    assert!(counts.iter().all(|it| it["revoked"] == 0), "{json}");
+    stage.ends(
+        DONE,
+        &[&["issue-client", "bob", "--out", "clients"][..], &other].concat(),
+    );
 }
 
 #[test]

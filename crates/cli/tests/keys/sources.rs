@@ -246,6 +246,31 @@ fn a_person_is_asked_once() {
     assert!(stage.scene.path("clients/bob/postgresql.crt").exists());
 }
 
+/// In a group of its own, which is not the terminal's, it would be stopped at the first thing that it reads there, and nobody would
+/// see why.
+#[test]
+fn a_command_that_asks_at_the_terminal_is_told_that_there_is_none() {
+    let stage = Stage::encrypted();
+    let screen = stage.scene.path("screen");
+    let program = env!("CARGO_BIN_EXE_pgpki");
+    let line = format!("'{program}' issue-client alice --out clients {COMMAND} 'cat /dev/tty'");
+    let mut script = Command::new("script");
+    script.args(["--quiet", "--flush", "--return", "--command", &line]);
+    script.arg(&screen).current_dir(stage.scene.path(""));
+    script
+        .env("PGPKI_HOME", stage.scene.home())
+        .env("SHELL", "/bin/sh");
+    let script = script.stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut script = script.spawn().unwrap();
+    let keyboard = script.stdin.take().unwrap();
+    let status = script.wait().unwrap();
+    drop(keyboard);
+    let shown = String::from_utf8_lossy(&fs::read(&screen).unwrap()).into_owned();
+    assert_eq!(status.code(), Some(BAD_INPUT), "{shown}");
+    assert!(shown.contains("/dev/tty: No such device"), "{shown}");
+    assert!(!shown.contains("took longer"), "{shown}");
+}
+
 /// Whoever thinks better of it at the prompt goes on at a terminal that shows what he types.
 #[test]
 fn a_terminal_is_not_left_silent() {

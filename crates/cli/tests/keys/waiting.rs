@@ -209,6 +209,36 @@ fn half_of_it_is_gone_on_with() {
     waits_encrypted(&stage, Some("right"));
 }
 
+/// A change of passphrases that was killed between the keys leaves two, of which neither opens both.
+#[test]
+fn two_passphrases_are_no_dead_end() {
+    let stage = asked();
+    answer(&stage);
+    let encrypt = [
+        "key",
+        "encrypt",
+        "issuing",
+        "--new-passphrase-file",
+        "right",
+    ];
+    stage.ends(DONE, &encrypt);
+    let before = fs::read(waiting(&stage)).unwrap();
+    let change =
+        "key change-passphrase issuing --passphrase-file right --new-passphrase-file other";
+    let change: Vec<&str> = change.split(' ').collect();
+    stage.ends(DONE, &change);
+    fs::write(waiting(&stage), before).unwrap();
+    let other = ["--issuing-passphrase-file", "other"];
+    let said = stage.unchanged(BAD_INPUT, &[&TAKE[..], &other].concat());
+    assert!(
+        said.contains("next/ca.key") && said.contains("pgpki key change-passphrase issuing"),
+        "{said}"
+    );
+    stage.ends(DONE, &change);
+    stage.ends(DONE, &[&TAKE[..], &other].concat());
+    assert!(stage.openssl_opens("issuing", 2, "other"));
+}
+
 #[test]
 fn an_answer_under_another_root_leaves_the_request() {
     let stage = asked();

@@ -119,6 +119,9 @@ fn screen(
     if let Some(waiting) = waiting::of(authority)? {
         waiting.line(out)?;
     }
+    if let Some(next) = waiting::next_root(authority, now) {
+        next.line(out)?;
+    }
     let listed = urgent.len() as u64;
     let all: u64 = counts.iter().map(|count| count.valid + count.due).sum();
     if all > listed {
@@ -380,6 +383,10 @@ fn report(
     if let Some(waiting) = waiting::of(authority)? {
         write!(out, ",\"request\":")?;
         json::write(&waiting, out)?;
+    }
+    if let Some(next) = waiting::next_root(authority, now) {
+        write!(out, ",\"next_root\":")?;
+        json::write(&next, out)?;
     }
     write!(out, ",\"findings\":")?;
     json::write(&findings, out)?;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use pgpki_authority::{Authority, NextRoot};
 use pgpki_core::document::printable;
-use pgpki_core::endorsement::{IssuerChain, fingerprint};
+use pgpki_core::endorsement::{EndorsementError, IssuerChain, fingerprint};
 use pgpki_core::issue::CaFacts;
 use time::OffsetDateTime;
 
@@ -14,6 +14,9 @@ use crate::args::Rotate;
 use crate::exit::{Exit, Failure};
 use crate::issuer;
 use crate::show::STRONG;
+
+const ROOT_ALONE: &str =
+    "Nothing was changed. A root signs itself: give the file with the company's new one alone";
 
 /// The root that was named, and what became of it.
 pub(super) struct Handed {
@@ -31,13 +34,18 @@ pub(super) fn hand(
     now: OffsetDateTime,
 ) -> Result<Handed, Failure> {
     let chains = IssuerChain::read(&issuer::read(file)?, now);
-    let chains = chains.map_err(|error| issuer::endorsement(file, &error))?;
+    let chains = chains.map_err(|error| match error {
+        // No more is wanted than the root, whatever is missing above another certificate.
+        EndorsementError::IssuerMissing { .. } | EndorsementError::Circle(_) => {
+            Failure::new(Exit::BadInput, format!("{}: {error}", file.display())).hint(ROOT_ALONE)
+        }
+        error => issuer::endorsement(file, &error),
+    })?;
     let root = match chains.first().map(IssuerChain::certificates) {
         Some([root]) => root,
         _ => {
             let message = format!("{}: its first certificate is no root", file.display());
-            return Err(Failure::new(Exit::BadInput, message)
-                .hint("Nothing was changed. A root signs itself: give the file with the company's new one alone"));
+            return Err(Failure::new(Exit::BadInput, message).hint(ROOT_ALONE));
         }
     };
     let next = authority.hand_next_root(root, now);
@@ -67,7 +75,8 @@ impl Handed {
         writeln!(
             out,
             "\nClients are handed {STRONG}{name}{STRONG:#} beside the root that they have, if this is its SHA-256:\n{fingerprint}\n\
-             Bring every client its folder, which has it, or the root alone where the folder is not here any more.\n\
+             Bring every client the folder that was renewed. Who has none here, or one that no rotation renews (pgpki sign,\n\
+             --encrypt-to), adds the root to his root.crt.\n\
              Not before all of them have it: pgpki rotate --issuing --issuer-cert FILE --issuer-key FILE{home}\n\
              Back to the root of now: pgpki rotate --issuer-root FILE{home}, with that"
         )

@@ -16,7 +16,7 @@ pub(crate) use self::certificates::LeafLine;
 pub(super) use self::certificates::{Elsewhere, Foreign, Lost};
 pub(super) use self::place::Line;
 use super::root_change::SessionLine;
-use crate::exit::Exit;
+use crate::exit::{Exit, WRONG_PASSPHRASE};
 use crate::show;
 
 /// What a server does that does not know yet that its CA was revoked.
@@ -94,17 +94,30 @@ pub(super) struct Outcome {
 #[derive(Clone, Copy)]
 pub(super) struct ToCertify {
     pub(super) step: Step,
-    /// Whether what he has certified so far has ended.
-    pub(super) is_over: bool,
+    pub(super) chain: OthersChain,
+}
+
+/// How servers stand to somebody else's CA, whose next certificate is due.
+#[derive(Clone, Copy)]
+pub(super) enum OthersChain {
+    /// They have the chain to its root.
+    Served,
+    /// They had, until that ended.
+    Ended,
+    /// They have not: the issuing CA that signs was never certified, and the one before it was.
+    Lacking,
 }
 
 impl ToCertify {
     fn new(step: Step, authority: &Authority, now: OffsetDateTime) -> Self {
-        let endorsed = authority.hierarchy().endorsed(now);
-        Self {
-            step,
-            is_over: endorsed.is_some_and(|(_, it)| now > it.validity.not_after),
-        }
+        let hierarchy = authority.hierarchy();
+        let endorsed = hierarchy.endorsed(now);
+        let chain = match endorsed.is_some_and(|(_, it)| now > it.validity.not_after) {
+            _ if hierarchy.lacks_endorsement(now) => OthersChain::Lacking,
+            true => OthersChain::Ended,
+            false => OthersChain::Served,
+        };
+        Self { step, chain }
     }
 }
 
@@ -143,10 +156,15 @@ impl Outcome {
                 .chain(report.early.iter().cloned())
                 .collect(),
             is_wrong_passphrase: is_wrong_passphrase(report),
-            hint: report.locked.as_ref().and_then(|(_, error)| {
-                let secret = error.secret();
-                secret.and_then(|secret| secret.hint.clone())
-            }),
+            hint: report
+                .locked
+                .as_ref()
+                .and_then(|(_, error)| match error.secret() {
+                    Some(secret) => secret.hint.clone(),
+                    None => error
+                        .needs_passphrase()
+                        .then(|| WRONG_PASSPHRASE.to_owned()),
+                }),
             is_refused: matches!(
                 report.problem,
                 Some((
@@ -188,7 +206,15 @@ impl Outcome {
                 ("endorsement-needed", Some(error.to_string()))
             }
             SuccessionProblem::Failed(error) => {
-                let hint = error.hint().map(|hint| format!(". {hint}"));
+                let hint = error.hint().or_else(|| match error {
+                    SuccessionError::Authority(error)
+                        if error.needs_passphrase() && error.secret().is_none() =>
+                    {
+                        Some(WRONG_PASSPHRASE.to_owned())
+                    }
+                    _ => None,
+                });
+                let hint = hint.map(|hint| format!(". {hint}"));
                 (
                     "failed",
                     Some(format!("{error}{}", hint.unwrap_or_default())),

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use pgpki_authority::requested::{NextAnswer, NextRequest, RequestedError};
-use pgpki_authority::{Authority, Endorsing};
+use pgpki_authority::{Authority, AuthorityError, CaStoreError, Endorsing};
 use pgpki_core::document::printable;
 use pgpki_fs::shell_word;
 use time::OffsetDateTime;
@@ -96,6 +96,19 @@ pub(super) fn take(
     let answer = authority.next_answer(&issuer::read(file)?, &beside, now);
     let answer = answer.map_err(|error| match error {
         RequestedError::Answer(error) => issuer::answer(file, &error),
+        RequestedError::Authority(AuthorityError::Ca(CaStoreError::WrongPassphrase {
+            ref path,
+            ..
+        })) if path.starts_with(authority.next_request())
+            && matches!(authority.issuing_is_encrypted(), Ok(true)) =>
+        {
+            // What was given opens that one: it is tried first.
+            Failure::new(Exit::BadInput, error).hint(format!(
+                "Nothing was changed. It opens the issuing CA's key, and both have to have one passphrase. Give the request's the\n\
+                 other one, as after a change that was killed: pgpki key change-passphrase issuing{}",
+                args.home.flag()
+            ))
+        }
         error => failure(args, error),
     })?;
     match answer {

@@ -8,7 +8,7 @@ use pgpki_core::document::printable;
 use time::OffsetDateTime;
 
 use super::certify;
-use super::outcome::{Foreign, Line, Lost, Outcome, ToCertify};
+use super::outcome::{Foreign, Line, Lost, OthersChain, Outcome, ToCertify};
 use crate::exit::Failure;
 use crate::show::{self, BAD, GOOD, STRONG, WARNING};
 use crate::tokens;
@@ -262,10 +262,13 @@ fn issuing_ca(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
             out,
             "{WARNING}due{WARNING:#}  {}.\n     {}",
             printable(outcome.issuing_ca_reason.as_deref().unwrap_or_default()),
-            match outcome.to_certify {
-                Some(ToCertify { is_over: true, .. }) =>
+            match outcome.to_certify.map(|it| it.chain) {
+                Some(OthersChain::Ended) =>
                     "Since then servers have the chain to your own root: clients that know only the company's refuse them.",
-                _ => "Once that has ended, clients that know only the company's root refuse your servers.",
+                Some(OthersChain::Lacking) =>
+                    "The one that signs now was not: servers have the chain to your own root, and clients that know only the company's refuse them.",
+                Some(OthersChain::Served) | None =>
+                    "Once that has ended, clients that know only the company's root refuse your servers.",
             }
         )
         .and_then(|()| to_certify(outcome, out)),

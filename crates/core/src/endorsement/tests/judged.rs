@@ -31,6 +31,11 @@ fn the_extensions_of_a_ca_are_judged_as_openssl_does() {
             "nameConstraints=critical,DER:30:0e:a0:0c:30:0a:82:05:73:68:6f:72:74:80:01:01",
             Some("a minimum"),
         ),
+        // One of 0, which DER leaves out.
+        (
+            "nameConstraints=critical,DER:30:0e:a0:0c:30:0a:82:05:73:68:6f:72:74:80:01:00",
+            None,
+        ),
         // Six octets, which are no address and mask.
         (
             "nameConstraints=critical,DER:30:0c:a0:0a:30:08:87:06:0a:00:00:00:ff:00",
