@@ -167,6 +167,11 @@ fn another_server_on_this_machine_and_elsewhere() {
     machine.says(INIT);
     machine.says("issue-server db2.example.com --out /root/db2");
     assert_eq!(seen(&machine.path("/root/db2/server.key")), (0o600, 0, 0));
+    let renewed = machine.says("rotate --force");
+    assert!(
+        renewed.contains("/root/db2\n         take it to that server, and reload it there\n"),
+        "{renewed}"
+    );
     machine.says("issue-server db.example.com --install /etc/ssl/postgres-reporting");
     let (uid, gid) = postgres();
     assert_eq!(

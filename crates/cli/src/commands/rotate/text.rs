@@ -3,8 +3,10 @@
 use std::io::{self, IsTerminal as _, Write};
 
 use pgpki_authority::Authority;
+use pgpki_authority::ledger::PlaceKind;
 use pgpki_authority::rotation::Request;
 use pgpki_core::document::printable;
+use pgpki_core::profile::Profile;
 use time::OffsetDateTime;
 
 use super::certify;
@@ -458,7 +460,11 @@ fn locked(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
+/// What is known of the server that the place belongs to, or has to be done there.
 fn proof(line: &Line, out: &mut impl Write) -> io::Result<()> {
+    if [line.kind, line.profile] == [PlaceKind::Folder.as_str(), Profile::Server.as_str()] {
+        return writeln!(out, "         take it to that server, and reload it there");
+    }
     if !line.proven.is_empty() {
         let servers = printable(&line.proven.join(", "));
         writeln!(out, "         served by {servers}")?;
