@@ -13,7 +13,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Pid, mkfifo};
 use pgpki_testing::{Owner, run};
 
-use crate::stage::{PASSPHRASES, Stage};
+use crate::stage::{DONE, PASSPHRASES, Stage};
 
 /// Both CAs' keys encrypted.
 fn encrypted(more: &[&str]) -> Stage {
@@ -34,7 +34,7 @@ fn an_authority_is_made() {
         "init localhost --install tls --owner {}:{} --issuing-passphrase-file right --root-passphrase-command",
         owner.uid, owner.gid
     );
-    let memory = at_the_end(&stage, &line, "other");
+    let memory = at_the_end(&stage, &line, "cat other");
     let [right, other] = ["right", "other"].map(|name| stage.scene.path(name));
     memory.has_nothing_of(&[
         pieces(&stage.key("root", 1), Some(&other)),
@@ -57,7 +57,7 @@ fn a_client_is_issued_with_rsa() {
 fn issued(stage: &Stage) {
     let issuing = pieces(&stage.key("issuing", 1), Some(&stage.scene.path("right")));
     let line = "issue-client alice --out clients --format libpq,pkcs12 --new-passphrase-file wrong --issuing-passphrase-command";
-    let memory = at_the_end(stage, line, "right");
+    let memory = at_the_end(stage, line, "cat right");
     let folder = stage.scene.path("clients/alice");
     let own = pieces(&folder.join("postgresql.key"), None);
     memory.has_nothing_of(&[issuing, own]);
@@ -67,7 +67,7 @@ fn issued(stage: &Stage) {
 fn the_issuing_ca_is_renewed() {
     let stage = encrypted(&[]);
     let line = "rotate --issuing --issuing-passphrase-file right --root-passphrase-command";
-    let memory = at_the_end(&stage, line, "other");
+    let memory = at_the_end(&stage, line, "cat other");
     let [right, other] = ["right", "other"].map(|name| stage.scene.path(name));
     memory.has_nothing_of(&[
         pieces(&stage.key("root", 1), Some(&other)),
@@ -82,8 +82,42 @@ fn keys_get_another_passphrase() {
     let stage = encrypted(&[]);
     let key = pieces(&stage.key("issuing", 1), Some(&stage.scene.path("right")));
     let line = "key change-passphrase issuing --new-passphrase-file wrong --passphrase-command";
-    let memory = at_the_end(&stage, line, "right");
+    let memory = at_the_end(&stage, line, "cat right");
     memory.has_nothing_of(&[key]);
+}
+
+#[test]
+fn files_are_written_and_read() {
+    let stage = encrypted(&[]);
+    let issue = "issue-client alice --out clients --issuing-passphrase-file right";
+    stage.ends(DONE, &issue.split(' ').collect::<Vec<_>>());
+    let own = [pieces(
+        &stage.scene.path("clients/alice/postgresql.key"),
+        None,
+    )];
+    for (line, last) in [
+        (
+            "export clients/alice --format pkcs12,jdbc,pem --out exported --new-passphrase-file",
+            "wrong",
+        ),
+        ("inspect exported/postgresql.p12 --passphrase-file", "wrong"),
+        ("inspect", "clients/alice"),
+        (
+            "convert exported/postgresql.p12 --out converted.pem --passphrase-file wrong --to",
+            "pem",
+        ),
+        (
+            "convert clients/alice/postgresql.key --to pkcs8 --out sealed.pem --new-passphrase-file",
+            "wrong",
+        ),
+        (
+            "convert sealed.pem --out opened.der --passphrase-file wrong --to",
+            "der",
+        ),
+        ("backup home.age --passphrase-file", "wrong"),
+    ] {
+        at_the_end(&stage, line, last).has_nothing_of(&own);
+    }
 }
 
 /// What a process could write to, and so have left something in.
@@ -109,20 +143,27 @@ impl Memory {
     }
 }
 
-/// The memory at the end of a process that is waiting for a command to say the passphrase in `file`.
-// By its number.
-#[allow(clippy::zombie_processes)]
-fn at_the_end(stage: &Stage, line: &str, file: &str) -> Memory {
+/// The memory at the end of the program with this command line and one more argument.
+#[expect(clippy::zombie_processes, reason = "waitpid has it")]
+fn at_the_end(stage: &Stage, line: &str, last: &str) -> Memory {
     let fifo = stage.scene.path("fifo");
     mkfifo(&fifo, Mode::S_IRWXU).unwrap();
-    let words: Vec<&str> = line.split(' ').chain(["head -n 1 fifo"]).collect();
-    let child = stage.command(&words).spawn().unwrap();
+    let words: Vec<&str> = line.split(' ').chain([last]).collect();
+    let program = stage.command(&words);
+    // Waits until it is watched.
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "read -r _ < fifo; exec \"$0\" \"$@\""]);
+    shell.arg(program.get_program()).args(program.get_args());
+    shell.current_dir(program.get_current_dir().unwrap());
+    for (name, value) in program.get_envs() {
+        shell.env(name, value.unwrap());
+    }
+    let child = shell.spawn().unwrap();
     let process = Pid::from_raw(child.id().try_into().unwrap());
     ptrace::seize(process, Options::PTRACE_O_TRACEEXIT).unwrap();
-    let passphrase = fs::read(stage.scene.path(file)).unwrap();
-    // To read as well: so it opens although the command is not there yet, or never will be.
+    // To read as well: so it opens although the shell is not there yet, or never will be.
     let mut pipe = File::options().read(true).write(true).open(&fifo).unwrap();
-    pipe.write_all(&passphrase).unwrap();
+    pipe.write_all(b"go on\n").unwrap();
     loop {
         match waitpid(process, None).unwrap() {
             WaitStatus::Stopped(_, signal) => ptrace::cont(process, signal).unwrap(),
@@ -133,6 +174,7 @@ fn at_the_end(stage: &Stage, line: &str, file: &str) -> Memory {
     let memory = writable(process);
     assert!(memory.finds(b"PGPKI_HOME="), "this is not its memory");
     ptrace::cont(process, None).unwrap();
+    fs::remove_file(fifo).unwrap();
     let ended = waitpid(process, None).unwrap();
     assert_eq!(ended, WaitStatus::Exited(process, 0), "{line}");
     memory

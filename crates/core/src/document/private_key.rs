@@ -14,6 +14,7 @@ use super::old_encryption::PemCipher;
 use super::public_key::{KeyKind, PublicKey, kind};
 use super::text::sequence;
 use super::{Fault, printable};
+use crate::stack;
 
 /// The form in which a private key is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -241,7 +242,7 @@ pub(crate) fn open_legacy(
 ) -> Result<Zeroizing<Vec<u8>>, Opening> {
     let cipher = PemCipher::read(dek_info).ok_or(Opening::Unsupported)?;
     let passphrase = unlocking.passphrase()?;
-    let plain = cipher.open(encrypted, passphrase);
+    let plain = stack::wiped_after(|| cipher.open(encrypted, passphrase));
     plain.ok_or(Opening::WrongPassphrase)
 }
 
@@ -268,7 +269,10 @@ fn belong_together(kind: &KeyKind, private: &[u8], public: &[u8]) -> bool {
         return true;
     }
     let random = SystemRandom::new();
-    of_length(private, length).is_some_and(|private| {
+    let Some(private) = of_length(private, length) else {
+        return false;
+    };
+    stack::wiped_after(|| {
         EcdsaKeyPair::from_private_key_and_public_key(algorithm, &private, public, &random).is_ok()
     })
 }
@@ -288,8 +292,10 @@ fn ed25519(format: KeyFormat, inner: &[u8]) -> Result<KeyFacts, Fault> {
     let broken = || Fault::malformed("it is not an Ed25519 private key");
     let seed = der::single(inner).ok_or_else(broken)?;
     let seed = seed.octets().ok_or_else(broken)?;
-    let pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| broken())?;
-    let public = pair.public_key().as_ref().to_vec();
+    let public = stack::wiped_after(|| {
+        let pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| broken())?;
+        Ok(pair.public_key().as_ref().to_vec())
+    })?;
     Ok(KeyFacts::plain(format, KeyKind::Ed25519, Some(public)))
 }
 

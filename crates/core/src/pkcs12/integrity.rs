@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::derivation::{self, Purpose};
 use crate::document::der::Element;
 use crate::document::encryption::{Opening, Unlocking};
+use crate::stack;
 
 /// `MacData` (RFC 7292 section 4).
 pub(crate) struct Mac {
@@ -49,6 +50,10 @@ impl Mac {
     /// # Errors
     /// Why it does not fit, or cannot be compared.
     pub(super) fn check(&self, guarded: &[u8], unlocking: &Unlocking<'_>) -> Result<(), Opening> {
+        stack::wiped_after(|| self.compare(guarded, unlocking))
+    }
+
+    fn compare(&self, guarded: &[u8], unlocking: &Unlocking<'_>) -> Result<(), Opening> {
         let algorithm = self.algorithm.as_ref().ok_or(Opening::Unsupported)?;
         let passphrase = unlocking.passphrase()?;
         let (kind, key) = match algorithm {

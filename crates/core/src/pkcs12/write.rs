@@ -11,6 +11,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use super::derivation::{self, Purpose};
 use super::oid;
 use crate::key::PrivateKey;
+use crate::stack;
 
 /// Rounds of each of the three derivations: for the key, for the certificates and for the MAC.
 ///
@@ -78,6 +79,15 @@ impl From<der::Error> for WriteError {
 /// The passphrase is empty or not printable ASCII; there is no certificate, or the first is for
 /// another key; the alias is outside of Unicode's basic plane; the system gives no randomness.
 pub fn write(
+    key: &PrivateKey,
+    certificates: &[Vec<u8>],
+    alias: &str,
+    passphrase: &str,
+) -> Result<Vec<u8>, WriteError> {
+    stack::wiped_after(|| made(key, certificates, alias, passphrase))
+}
+
+fn made(
     key: &PrivateKey,
     certificates: &[Vec<u8>],
     alias: &str,
