@@ -134,6 +134,8 @@ impl Drop for Running {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use pgpki_testing::await_that;
+
     use super::*;
 
     const LONG: Duration = Duration::from_secs(20);
@@ -198,11 +200,7 @@ mod tests {
                 // Whoever is its parent now may not have asked for it yet.
                 stat.is_ok_and(|stat| !stat.contains(") Z "))
             };
-            let until = Instant::now() + LONG;
-            while runs() {
-                assert!(Instant::now() < until, "{command} lives on");
-                thread::sleep(PAUSE);
-            }
+            await_that("the end of what it has begun", LONG, || !runs());
         }
     }
 }

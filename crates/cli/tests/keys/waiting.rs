@@ -7,6 +7,14 @@ use pgpki_testing::{Owner, Scene, openssl, run};
 
 use crate::stage::{BAD_INPUT, DONE, PASSPHRASES, REFUSED, Stage, USAGE, secret};
 
+/// Encrypts every issuing key, with "right".
+const ENCRYPT: [&str; 5] = [
+    "key",
+    "encrypt",
+    "issuing",
+    "--new-passphrase-file",
+    "right",
+];
 const RIGHT: [&str; 2] = ["--issuing-passphrase-file", "right"];
 const TAKE: [&str; 5] = [
     "rotate",
@@ -125,14 +133,7 @@ fn the_key_that_waits_changes_with_the_others() {
 fn the_answer_is_taken_with_the_passphrase() {
     let stage = asked();
     answer(&stage);
-    let encrypt = [
-        "key",
-        "encrypt",
-        "issuing",
-        "--new-passphrase-file",
-        "right",
-    ];
-    stage.ends(DONE, &encrypt);
+    stage.ends(DONE, &ENCRYPT);
     stage.unchanged(USAGE, &TAKE);
     let wrong = ["--issuing-passphrase-file", "wrong"];
     let said = stage.unchanged(BAD_INPUT, &[&TAKE[..], &wrong].concat());
@@ -148,14 +149,7 @@ fn what_has_waited_open_is_kept_as_the_others_are() {
     let stage = asked();
     answer(&stage);
     let open = fs::read(waiting(&stage)).unwrap();
-    let encrypt = [
-        "key",
-        "encrypt",
-        "issuing",
-        "--new-passphrase-file",
-        "right",
-    ];
-    stage.ends(DONE, &encrypt);
+    stage.ends(DONE, &ENCRYPT);
     fs::write(waiting(&stage), open).unwrap();
     stage.ends(DONE, &[&TAKE[..], &RIGHT].concat());
     assert!(stage.is_encrypted("issuing", 2) && stage.openssl_opens("issuing", 2, "right"));
@@ -167,14 +161,7 @@ fn what_has_waited_encrypted_stays_so() {
     let stage = asked();
     answer(&stage);
     let open = fs::read(stage.key("issuing", 1)).unwrap();
-    let encrypt = [
-        "key",
-        "encrypt",
-        "issuing",
-        "--new-passphrase-file",
-        "right",
-    ];
-    stage.ends(DONE, &encrypt);
+    stage.ends(DONE, &ENCRYPT);
     fs::write(stage.key("issuing", 1), open).unwrap();
     let said = stage.unchanged(USAGE, &TAKE);
     assert!(said.contains("--issuing-passphrase-file"), "{said}");
@@ -214,14 +201,7 @@ fn half_of_it_is_gone_on_with() {
 fn two_passphrases_are_no_dead_end() {
     let stage = asked();
     answer(&stage);
-    let encrypt = [
-        "key",
-        "encrypt",
-        "issuing",
-        "--new-passphrase-file",
-        "right",
-    ];
-    stage.ends(DONE, &encrypt);
+    stage.ends(DONE, &ENCRYPT);
     let before = fs::read(waiting(&stage)).unwrap();
     let change =
         "key change-passphrase issuing --passphrase-file right --new-passphrase-file other";
