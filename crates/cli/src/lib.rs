@@ -59,21 +59,27 @@ type Clock = fn() -> OffsetDateTime;
 
 fn run(command: Command, clock: Clock) -> Result<Exit, Failure> {
     match command {
-        Command::Init(args) => commands::init::run(&args, clock),
-        Command::IssueServer(args) => commands::issue_server::run(&args, clock),
-        Command::IssueClient(args) => commands::issue_client::run(&args, clock),
-        Command::Sign(args) => commands::sign::run(&args, clock),
-        Command::Request(args) => commands::request::run(&args),
-        Command::Export(args) => commands::export::run(&args),
-        Command::Revoke(args) => commands::revoke::run(&args, clock),
-        Command::Key(args) => commands::key::run(&args),
-        Command::Rotate(args) => commands::rotate::run(&args, clock),
-        Command::Backup(args) => commands::backup::run(&args, clock),
-        Command::Restore(args) => commands::restore::run(&args, clock),
-        Command::Configure(args) => commands::configure::run(&args),
-        Command::Inspect(args) => commands::inspect::run(&args, clock()),
-        Command::Connect(args) => commands::connect::run(&args),
-        Command::Doctor(args) => commands::doctor::run(&args, clock()),
-        Command::Convert(args) => commands::convert::run(&args),
+        Command::Init(args) => apart(|| commands::init::run(&args, clock)),
+        Command::IssueServer(args) => apart(|| commands::issue_server::run(&args, clock)),
+        Command::IssueClient(args) => apart(|| commands::issue_client::run(&args, clock)),
+        Command::Sign(args) => apart(|| commands::sign::run(&args, clock)),
+        Command::Request(args) => apart(|| commands::request::run(&args)),
+        Command::Export(args) => apart(|| commands::export::run(&args)),
+        Command::Revoke(args) => apart(|| commands::revoke::run(&args, clock)),
+        Command::Key(args) => apart(|| commands::key::run(&args)),
+        Command::Rotate(args) => apart(|| commands::rotate::run(&args, clock)),
+        Command::Backup(args) => apart(|| commands::backup::run(&args, clock)),
+        Command::Restore(args) => apart(|| commands::restore::run(&args, clock)),
+        Command::Configure(args) => apart(|| commands::configure::run(&args)),
+        Command::Inspect(args) => apart(|| commands::inspect::run(&args, clock())),
+        Command::Connect(args) => apart(|| commands::connect::run(&args)),
+        Command::Doctor(args) => apart(|| commands::doctor::run(&args, clock())),
+        Command::Convert(args) => apart(|| commands::convert::run(&args)),
     }
+}
+
+/// In a frame of its own. Else they are all inlined into one, and every run touches the stack that all of them together need.
+#[inline(never)]
+fn apart(command: impl FnOnce() -> Result<Exit, Failure>) -> Result<Exit, Failure> {
+    command()
 }

@@ -2,7 +2,10 @@
 //! run knows.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::sync::Arc;
+
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
 use crate::Owner;
 use crate::claim::{Claim, Place};
@@ -138,8 +141,13 @@ impl Staging {
 
     fn sync(&self) -> Result<(), StageError> {
         let dir = self.open()?;
+        let mut begun = Vec::with_capacity(self.files.len());
         for name in &self.files {
             let file = dir.open_file(name)?;
+            begin_to_write(&file);
+            begun.push((file, name));
+        }
+        for (file, name) in begun {
             dir.sync_file(&file, name)?;
         }
         Ok(dir.sync()?)
@@ -161,6 +169,13 @@ impl Staging {
         }
         Ok(dir)
     }
+}
+
+/// Has the kernel begin to write a file, so that the disk has the next one to do while this one is waited for. PostgreSQL does
+/// the same (`pg_flush_data` in its `fd.c`): who says that pages are not needed any more has them written.
+fn begin_to_write(file: &File) {
+    // Advice that is not taken costs time, and nothing else: the sync tells what went wrong.
+    let _ = posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
 }
 
 /// Makes the files in a new directory and gives all to the owner: the directory last, so that

@@ -9,7 +9,7 @@ use pgpki_core::serial::Serial;
 use pgpki_core::validity::{Days, Validity};
 use rusqlite::params;
 
-use super::rows::{insert_certificate, insert_place, known_place, replace, text};
+use super::rows::{insert_certificate, insert_place, known_place, replace, serial_at, text};
 use super::{CaId, Ledger, LedgerError};
 use crate::format::Format;
 
@@ -172,6 +172,12 @@ impl Ledger {
 
     /// The place with this path.
     pub fn place(&self, path: &Path) -> Result<Option<KnownPlace>, LedgerError> {
+        if serial_at(&self.connection, path)
+            .map_err(self.at())?
+            .is_none()
+        {
+            return Ok(None);
+        }
         let found = self.query(
             "SELECT p.path, p.kind, p.profile, p.common_name, p.hosts, p.algorithm, p.days,
                     p.uid, p.gid, p.serial, c.issuer, c.not_before, c.not_after, p.formats,

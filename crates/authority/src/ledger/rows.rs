@@ -39,14 +39,21 @@ pub(super) fn insert_certificate(
     Ok(())
 }
 
-/// What belongs to a place does not any more.
-pub(super) fn replace(connection: &Connection, path: &Path) -> rusqlite::Result<()> {
-    let serial: Option<[u8; 16]> = connection
+/// The serial number of what belongs to a place. Mostly there is none, and statements that do more with a place are dear to
+/// prepare.
+pub(super) fn serial_at(
+    connection: &Connection,
+    path: &Path,
+) -> rusqlite::Result<Option<[u8; 16]>> {
+    connection
         .prepare_cached("SELECT serial FROM places WHERE path = ?1")?
         .query_row([text(path)], |row| row.get(0))
-        .optional()?;
-    // Mostly there is none, and the statement is dear to prepare: three indexes have the column.
-    if let Some(serial) = serial {
+        .optional()
+}
+
+/// What belongs to a place does not any more.
+pub(super) fn replace(connection: &Connection, path: &Path) -> rusqlite::Result<()> {
+    if let Some(serial) = serial_at(connection, path)? {
         connection
             .prepare_cached("UPDATE certificates SET replaced = 1 WHERE serial = ?1")?
             .execute([serial])?;

@@ -11,12 +11,13 @@ use crate::tree::{Tree, contains};
 /// How often pgpki runs while somebody is at work in its directories.
 const RUNS: usize = 40;
 
-/// Whether it ended as it should: done, or with an error that names the place.
+/// Whether it ended as it should: done, or with an error that names the place. Where it finds something else than it has just
+/// installed, that is 6.
 #[track_caller]
 fn check_end(output: &std::process::Output, place: &str, context: &str) -> i32 {
     let status = ended_well(output).unwrap_or_else(|why| panic!("{context}: {why}"));
     assert!(
-        matches!(status, 0 | 1 | 3 | 5),
+        matches!(status, 0 | 1 | 3 | 5 | 6),
         "{context}: {}",
         said(output)
     );
