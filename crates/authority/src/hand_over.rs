@@ -9,7 +9,7 @@ use std::thread;
 
 use pgpki_core::issue::Issued;
 use pgpki_core::serial::Serial;
-use pgpki_fs::{FolderState, Owner, Shelf, StageError, Staged, Synced, sync_all};
+use pgpki_fs::{FolderState, Owner, Shelf, Staged, sync_all};
 use time::OffsetDateTime;
 
 use crate::authority::Authority;
@@ -23,10 +23,6 @@ use crate::ledger::{KnownPlace, Place};
 /// How many credentials are made, recorded and synced together. One transaction and one sync of
 /// the file system for each batch; at some 3 KiB a credential a batch takes about 30 MB of memory.
 const BATCH: usize = 10_000;
-
-/// Up to this many folders are synced one by one: their files take a few milliseconds, while a
-/// sync of the file system would wait for everything that a database beside them has written.
-const FEW: usize = 32;
 
 /// What became of a batch of folders.
 #[derive(Debug, Default)]
@@ -122,7 +118,7 @@ impl Authority {
 
         let mut lost = Vec::new();
         let staged = stage(&work, run, result, &mut lost);
-        let synced = staged.and_then(|(work, staged)| Ok((work, sync(staged)?)));
+        let synced = staged.and_then(|(work, staged)| Ok((work, sync_all(staged)?)));
         let (work, synced) = synced.inspect_err(|_| {
             let all: Vec<_> = work.iter().map(|(c, target)| target.before(c)).collect();
             // If this fails as well, the next rotation sees that others are there.
@@ -268,14 +264,6 @@ fn stage<'a, 'b>(
         }
     }
     Ok(written)
-}
-
-/// Waits until the files are on disk, a few by themselves and many with their whole file system.
-fn sync(staged: Vec<Staged>) -> Result<Vec<Synced>, StageError> {
-    match staged.len() > FEW {
-        true => sync_all(staged),
-        false => staged.into_iter().map(Staged::sync).collect(),
-    }
 }
 
 /// Removes the oldest former generations of the folders that have some.

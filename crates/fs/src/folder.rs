@@ -12,7 +12,6 @@ mod reserved;
 
 use std::ffi::OsStr;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 pub use self::error::ShelfError;
@@ -49,8 +48,9 @@ pub struct Shelf {
     place: Arc<Place>,
     /// `.pgpki`, once it was needed. It is removed with the last that uses it, if it is empty.
     reserved: Mutex<Option<Arc<Place>>>,
-    /// Whether a folder was replaced since the last settling.
-    has_replaced: AtomicBool,
+    /// Directories that were changed since the last settling, in the order in which they are to be on disk, beside the
+    /// shelf's own: one more than few stand for any number.
+    changed: Mutex<Vec<Dir>>,
 }
 
 impl Shelf {
@@ -76,7 +76,7 @@ impl Shelf {
         Self {
             place: Arc::new(Place::new(dir)),
             reserved: Mutex::new(None),
-            has_replaced: AtomicBool::new(false),
+            changed: Mutex::new(Vec::new()),
         }
     }
 

@@ -14,6 +14,10 @@ use crate::entry::FileId;
 use crate::removal::{Contents, remove_dir_of_files};
 use crate::temporary::fresh;
 
+/// Up to this many folders are synced one by one: their files take a few milliseconds, while a
+/// sync of the file system would wait for everything that a database beside them has written.
+pub(crate) const FEW: usize = 32;
+
 /// A file to be made.
 #[derive(Clone, Copy)]
 pub struct NewFile<'a> {
@@ -66,7 +70,7 @@ pub struct Staged(Staging);
 pub struct Synced(Staging);
 
 impl Staged {
-    /// Waits until these files are on disk. For one credential; [`sync_all`] is for many.
+    /// Waits until these files are on disk.
     ///
     /// # Errors
     /// A system call failed; the staged files are removed.
@@ -76,11 +80,14 @@ impl Staged {
     }
 }
 
-/// Waits until all of these are on disk, at the price of one sync of the whole filesystem.
+/// Waits until all of these are on disk: a few by themselves, many with their whole file system.
 ///
 /// # Errors
 /// A system call failed; all the staged files are removed.
 pub fn sync_all(staged: Vec<Staged>) -> Result<Vec<Synced>, StageError> {
+    if staged.len() <= FEW {
+        return staged.into_iter().map(Staged::sync).collect();
+    }
     let mut devices = Vec::new();
     for Staged(staging) in &staged {
         if !devices.contains(&staging.id.device) {

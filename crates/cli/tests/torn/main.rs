@@ -17,6 +17,7 @@ mod state;
 mod strace;
 mod tree;
 mod umask;
+mod waits;
 
 /// A test that calls this must be run as root: as anybody else it would prove nothing.
 #[track_caller]

@@ -65,9 +65,16 @@ impl Shelf {
             let Some(old) = former.open_dir(generation::name(number))? else {
                 continue;
             };
-            for file in own_files(&old, |name| files.iter().any(|made| name == *made))? {
+            let own = own_files(&old, |name| files.iter().any(|made| name == *made))?;
+            if own.is_empty() {
+                continue;
+            }
+            for file in own {
                 left.extend(old.rename_new(&file, &live, &file).err());
             }
+            // In this order: a crash may keep a file in both, and must not take it from both.
+            live.sync()?;
+            old.sync()?;
         }
         Ok(left)
     }

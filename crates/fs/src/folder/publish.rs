@@ -1,8 +1,8 @@
 //! Making a folder, and putting it in the place of the one before it.
 
 use std::ffi::OsStr;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::mem;
+use std::sync::{Arc, PoisonError};
 
 use nix::errno::Errno;
 
@@ -12,7 +12,7 @@ use crate::dir::{Dir, IoError};
 use crate::entry::FileId;
 use crate::generation;
 use crate::installation::generation_numbers;
-use crate::staging::{Staging, stage};
+use crate::staging::{FEW, Staging, stage};
 use crate::{Kind, NewFile, Owner, Staged, Synced};
 
 impl Shelf {
@@ -96,9 +96,17 @@ impl Shelf {
     /// # Errors
     /// A system call failed.
     pub fn settle(&self) -> Result<(), ShelfError> {
-        if self.has_replaced.swap(false, Ordering::Relaxed) {
-            // Every folder replaced has changed a directory of its own in `.pgpki` as well.
+        let changed = mem::take(&mut *self.changed.lock().unwrap_or_else(PoisonError::into_inner));
+        if changed.len() > FEW {
             return Ok(self.dir().sync_filesystem()?);
+        }
+        for dir in &changed {
+            dir.sync()?;
+        }
+        if !changed.is_empty()
+            && let Some(reserved) = self.open_reserved()?
+        {
+            reserved.dir.sync()?;
         }
         // The name that a folder was staged under may come back in a crash: then it is swept.
         Ok(self.dir().sync()?)
@@ -127,11 +135,19 @@ impl Shelf {
             // Fails when something is in it, as it should.
             let _ = reserved.dir.remove_dir(name);
         })?;
-        self.has_replaced.store(true, Ordering::Relaxed);
         let made: Vec<&str> = staging.file_names().chain(made.iter().copied()).collect();
         let left = self.move_over(&made, &former, &slot, name);
+        self.sync_later([former]);
         synced.published();
         Ok(left)
+    }
+
+    fn sync_later(&self, dirs: impl IntoIterator<Item = Dir>) {
+        let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        // With more than few it is their file system that is synced: no need for their descriptors.
+        if changed.len() <= FEW {
+            changed.extend(dirs);
+        }
     }
 
     /// Swaps the staged folder with the one on the shelf, and returns the name of the former one.
@@ -184,10 +200,12 @@ impl Shelf {
             let Some(new) = self.dir().open_dir(name)? else {
                 return Err(IoError::new("open", &self.path().join(name), Errno::ENOENT));
             };
-            Ok(own
+            let left = own
                 .iter()
                 .filter_map(|file| old.rename_new(file, &new, file).err())
-                .collect())
+                .collect();
+            self.sync_later([new, old]);
+            Ok(left)
         });
         moved.unwrap_or_else(|error| vec![error])
     }
