@@ -199,8 +199,13 @@ fn through_pipes() {
     assert_eq!(restored(Path::new(&home)), restored(&scene.home()));
     assert_eq!(
         names(&scene.home()),
-        ["issuing", "ledger.db", "ledger.db-journal", "pgpki.toml", "root"],
-        "nothing beside the home's own files"
+        [
+            "issuing",
+            "ledger.db",
+            "ledger.db-journal",
+            "pgpki.toml",
+            "root"
+        ],
     );
 }
 

@@ -25,7 +25,10 @@ fn syncs_of_the_filesystem(fixture: &Fixture, folders: usize) -> usize {
     let names: Vec<String> = (0..folders).map(|number| format!("role{number}")).collect();
     let mut issue = vec!["issue-client", "--out", "clients"];
     issue.extend(names.iter().map(String::as_str));
-    let calls = [record(fixture, &issue), record(fixture, &["rotate", "--force"])];
+    let calls = [
+        record(fixture, &issue),
+        record(fixture, &["rotate", "--force"]),
+    ];
     for calls in &calls {
         assert!(calls.iter().any(|call| call.name == "fsync"));
     }
