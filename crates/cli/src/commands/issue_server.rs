@@ -5,7 +5,10 @@ use std::path::Path;
 
 use pgpki_authority::format::Format;
 use pgpki_authority::ledger::{KnownPlace, Place, PlaceKind};
-use pgpki_authority::{Authority, DeliverError, HandOver, Installed, NoPassphrases, OnFailure};
+use pgpki_authority::{
+    Authority, DeliverError, HandOver, Installed, Live, NoPassphrases, OnFailure,
+};
+use pgpki_core::document::printable;
 use pgpki_core::issue::{Holder, Issued};
 use pgpki_fs::{Installation, Owner, Shelf, shell_word};
 use time::OffsetDateTime;
@@ -15,7 +18,10 @@ use crate::Clock;
 use crate::args::IssueServer;
 use crate::exit::{Exit, Failure};
 use crate::servers::LocalServers;
-use crate::show::{self, STRONG};
+use crate::show::{self, FAINT, STRONG};
+
+/// The generation of an installation that nobody can be using yet.
+const FIRST: u32 = 1;
 
 pub(crate) fn run(args: &IssueServer, clock: Clock) -> Result<Exit, Failure> {
     let hosts = server::hosts(&args.hosts)?;
@@ -57,7 +63,12 @@ pub(crate) fn run(args: &IssueServer, clock: Clock) -> Result<Exit, Failure> {
             let mut servers = LocalServers::new(!args.no_reload, &authority, now)?;
             let installed = install(&mut authority, &place, &mut servers, now)?;
             authority.remember_clusters(servers.users())?;
-            (place, installed.issued.clone(), Some(installed))
+            let is_configured = match args.no_reload {
+                true => installed.live.generation > Some(FIRST),
+                false => servers.users().next().is_some(),
+            };
+            let issued = installed.issued.clone();
+            (place, issued, Some((installed.live, is_configured)))
         }
         (None, Some(path)) => {
             let place = place(path, PlaceKind::Folder, Owner::caller())?;
@@ -69,7 +80,9 @@ pub(crate) fn run(args: &IssueServer, clock: Clock) -> Result<Exit, Failure> {
     report(
         &place,
         &issued,
-        installed.as_ref(),
+        installed
+            .as_ref()
+            .map(|(live, is_configured)| (live, *is_configured)),
         &mut anstream::stdout().lock(),
     )?;
     Ok(Exit::Done)
@@ -155,10 +168,11 @@ fn only(done: HandOver) -> Result<Issued, Failure> {
     }
 }
 
+/// `installed` is what is live now, and whether a server has been told before to use what is there.
 fn report(
     place: &Place,
     issued: &Issued,
-    installed: Option<&Installed>,
+    installed: Option<(&Live, bool)>,
     out: &mut impl Write,
 ) -> io::Result<()> {
     let until = show::date(issued.validity.not_after);
@@ -168,29 +182,35 @@ fn report(
         writeln!(out, "  {note}")?;
     }
     let path = place.path.display();
-    match installed {
-        Some(installed) => {
-            let generation = installed.live.generation.unwrap_or_default();
-            writeln!(out, "  installed  {path}/current -> g{generation:04}")?;
-            let servers: Vec<&str> = installed.live.taken_up.serving().map(|it| &**it).collect();
-            match &servers[..] {
-                [] => {
-                    let passphrase_file = place.passphrase_file.as_deref();
-                    server::configuration(&place.path, passphrase_file, out)
-                }
-                servers => writeln!(out, "  served     {}", servers.join(", ")),
-            }
-        }
-        None => {
-            writeln!(
-                out,
-                "  written    {path}\n\n\
-                 Copy that folder to the other machine, give it to the server's user with mode 0700,\n\
-                 and point ssl_cert_file, ssl_key_file, ssl_ca_file and ssl_crl_file at server.crt,\n\
-                 server.key, root.crt and root.crl in it."
-            )?;
-            elsewhere(place, out)
-        }
+    let Some((live, is_configured)) = installed else {
+        writeln!(
+            out,
+            "  written    {path}\n\n\
+             Copy that folder to the other machine, give it to the server's user with mode 0700,\n\
+             and point ssl_cert_file, ssl_key_file, ssl_ca_file and ssl_crl_file at server.crt,\n\
+             server.key, root.crt and root.crl in it."
+        )?;
+        return elsewhere(place, out);
+    };
+    let generation = live.generation.unwrap_or_default();
+    writeln!(out, "  installed  {path}/current -> g{generation:04}")?;
+    let servers: Vec<&str> = live.taken_up.serving().map(|it| &**it).collect();
+    if !servers.is_empty() {
+        writeln!(out, "  served     {}", servers.join(", "))?;
+    }
+    if !is_configured {
+        return server::configuration(&place.path, place.passphrase_file.as_deref(), out);
+    }
+    for why in live.taken_up.not_proven() {
+        let why = printable(&why);
+        writeln!(out, "  {FAINT}not proven{FAINT:#} {why}")?;
+    }
+    match servers.is_empty() {
+        true => writeln!(
+            out,
+            "\nIt is served from the server's next start or reload on; the next rotate proves it."
+        ),
+        false => Ok(()),
     }
 }
 

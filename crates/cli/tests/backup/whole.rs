@@ -157,7 +157,9 @@ fn age_and_tar_make_the_home_without_pgpki() {
     let scene = scene();
     scene.pgpki("rotate --issuing");
     back_up(&scene, "pki.age");
-    let before = tree(&scene.home());
+    let mut before = tree(&scene.home());
+    // Empty, and made again when it is needed.
+    before.retain(|line| !line.starts_with("ledger.db-journal "));
     lose_home(&scene);
     typed(&scene, "age -d -o pki.tar pki.age", &["Enter passphrase"]);
     fs::create_dir(scene.home()).unwrap();

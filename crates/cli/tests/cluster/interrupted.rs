@@ -132,6 +132,26 @@ fn a_first_generation_that_is_not_taken_up_is_taken_out() {
     stage.serves_what_is_installed();
 }
 
+/// Whoever gives a configured server another certificate is not told once more how to configure it.
+#[test]
+fn issue_server_says_of_a_stopped_server_that_it_does_not_run() {
+    let mut stage = Stage::configured(&EVERYTHING);
+    stage.cluster.stop(Shutdown::Fast).unwrap();
+    let line = format!(
+        "issue-server localhost 127.0.0.1 --install {}",
+        stage.scene.tls().display()
+    );
+    let said = stage.scene.pgpki(&line);
+    assert!(said.contains("is not running"), "{said}");
+    assert!(said.contains("next start or reload on"), "{said}");
+    assert!(!said.contains("ssl_cert_file"), "{said}");
+    stage.cluster.start().unwrap();
+    stage.serves_what_is_installed();
+    let said = stage.scene.pgpki(&format!("{line} --no-reload"));
+    assert!(said.contains("not reloaded, as asked"), "{said}");
+    assert!(!said.contains("ssl_cert_file"), "{said}");
+}
+
 /// Nothing of a stopped server tells where it is but what was seen of it before.
 #[test]
 fn a_cluster_that_was_seen_is_known_while_it_does_not_run() {

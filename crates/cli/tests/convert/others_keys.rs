@@ -101,6 +101,7 @@ fn encrypted_pem_of_old() {
                 "convert k --passphrase-file other --to pkcs8 --out x",
             );
             assert!(said.contains("the passphrase does not open"), "{said}");
+            assert!(said.contains("--passphrase-file FILE"), "{said}");
         }
     }
 }

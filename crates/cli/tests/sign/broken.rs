@@ -130,6 +130,7 @@ fn something_else() {
         .unwrap();
     let message = stage.refuses(BAD_INPUT, &file(&stage, "crl.csr", one.as_bytes()), &ROLE);
     assert!(message.contains("it holds a CRL"), "{message}");
+    assert!(message.contains("pgpki request ROLE"), "{message}");
 }
 
 #[test]

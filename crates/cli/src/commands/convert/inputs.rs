@@ -60,7 +60,14 @@ fn read_file(path: &Path, given: Option<&Passphrase>) -> Result<Vec<Material>, F
     };
     read.map_err(|error| {
         let path = printable(&path.to_string_lossy());
-        Failure::new(Exit::BadInput, format!("{path}: {error}"))
+        let failure = Failure::new(Exit::BadInput, format!("{path}: {error}"));
+        match error {
+            MaterialError::WrongPassphrase(_) => failure.hint(
+                "Nothing was written. Give the one that it was encrypted with: --passphrase-file FILE, \
+                 or without it at the terminal",
+            ),
+            _ => failure,
+        }
     })
 }
 

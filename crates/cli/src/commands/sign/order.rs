@@ -84,9 +84,14 @@ fn one(path: &Path, named: Option<&Holder>, args: &Sign) -> Result<Wanted, Failu
 
 fn refused(path: &Path, error: &RequestError) -> Failure {
     let message = format!("{}: {}", shown(path), report::shortened(&error.to_string()));
-    Failure::new(Exit::BadInput, message).hint(match error.is_about_names() {
-        true => "Nothing was signed. Say for whom it is: --role ROLE, or --host HOST",
-        false => "Nothing was signed",
+    Failure::new(Exit::BadInput, message).hint(match error {
+        RequestError::Unreadable(_) | RequestError::NotARequest(_) => {
+            "Nothing was signed. A request (PKCS#10) is made where the key is to stay: pgpki request ROLE, or openssl req -new"
+        }
+        _ if error.is_about_names() => {
+            "Nothing was signed. Say for whom it is: --role ROLE, or --host HOST"
+        }
+        _ => "Nothing was signed",
     })
 }
 
