@@ -3,9 +3,8 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::os::unix::process::CommandExt;
 
-use pgpki_testing::{Cluster, ServerPrograms, Shutdown, run};
+use pgpki_testing::{Cluster, ServerPrograms, Shutdown, as_user, run};
 
 use crate::fixture::{EVERYTHING, Files, Stage, served_leaf};
 
@@ -228,7 +227,7 @@ fn a_link_is_followed_for_its_owner_and_not_for_root() {
     let as_owner = |more: &[&str]| {
         let mut command = stage.command(more);
         if !owner.is_caller() {
-            command.uid(owner.uid).gid(owner.gid);
+            command = as_user(&command, owner.uid, owner.gid, &stage.scene.path(""));
         }
         String::from_utf8(run(&mut command).stdout).unwrap()
     };

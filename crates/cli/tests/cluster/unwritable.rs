@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::unistd::geteuid;
-use pgpki_testing::run;
+use pgpki_testing::{as_user, run};
 
 use crate::fixture::{EVERYTHING, Files, Stage};
 
@@ -124,22 +124,20 @@ fn a_filesystem_without_room() {
 #[test]
 fn a_caller_who_may_not_write() {
     needs_root();
-    use std::os::unix::process::CommandExt;
     let stage = Stage::new();
     let conf_d = conf_d(&stage);
     std::os::unix::fs::chown(&conf_d, Some(0), Some(0)).unwrap();
     let before = Files::of(&stage.cluster);
     let owner = stage.cluster.owner();
-    let mut command = stage.command(&EVERYTHING);
-    let output = command.uid(owner.uid).gid(owner.gid).output().unwrap();
+    let by = |uid, gid| {
+        let command = stage.command(&EVERYTHING);
+        let mut command = as_user(&command, uid, gid, &stage.scene.path(""));
+        command.output().unwrap()
+    };
+    let output = by(owner.uid, owner.gid);
     assert_eq!(output.status.code(), Some(5), "{output:?}");
     before.assert_unchanged(&stage.cluster);
-    let nobody = stage
-        .command(&EVERYTHING)
-        .uid(65534)
-        .gid(65534)
-        .output()
-        .unwrap();
+    let nobody = by(65534, 65534);
     assert!(matches!(nobody.status.code(), Some(4 | 5)), "{nobody:?}");
     before.assert_unchanged(&stage.cluster);
 }

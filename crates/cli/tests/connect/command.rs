@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use pgpki_testing::{Scene, run};
+use pgpki_testing::{Scene, as_user, run};
 
 fn scene() -> Scene {
     Scene::new(env!("CARGO_BIN_EXE_pgpki"))
@@ -45,13 +45,11 @@ fn without_an_authority_the_host_is_named_and_the_folder_is_where_libpq_looks() 
     let scene = scene();
     // Not as root, whose authority would be in a place of its own.
     let as_nobody = |args: &[&str]| {
-        let mut command = Command::new("setpriv");
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
-        command.arg(env!("CARGO_BIN_EXE_pgpki")).args(args);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pgpki"));
         let path = std::env::var_os("PATH").unwrap_or_default();
-        command.env_clear().env("PATH", path);
+        command.args(args).env("PATH", path);
         command.env("HOME", scene.path("laptop")).current_dir("/");
-        command
+        as_user(&command, 65534, 65534, &scene.path(""))
     };
     let refusal = scene.fails_with(2, &mut as_nobody(&["connect", "alice"]));
     assert!(refusal.contains("--host"), "{refusal}");

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use pgpki_testing::{Scene, run};
+use pgpki_testing::{Scene, run, startable_copy};
 
 /// Mounts the scene's directories over the machine's, in this namespace only, and becomes the
 /// command.
@@ -30,7 +30,8 @@ impl Machine {
             fs::create_dir_all(&path).unwrap();
             fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
         }
-        let program = copy_of_program(&scene);
+        // Where no mount hides it.
+        let program = startable_copy(env!("CARGO_BIN_EXE_pgpki"), &scene.path(""));
         Self { scene, program }
     }
 
@@ -77,17 +78,6 @@ impl Machine {
     pub(crate) fn says(&self, line: &str) -> String {
         text(run(&mut self.pgpki(line)))
     }
-}
-
-/// A copy that every user can start, and that no mount hides.
-pub(crate) fn copy_of_program(scene: &Scene) -> PathBuf {
-    let program = scene.path("pgpki");
-    // By another process: one that this test forks meanwhile would hold the copy open for writing,
-    // and then it cannot be started.
-    run(Command::new("cp")
-        .arg(env!("CARGO_BIN_EXE_pgpki"))
-        .arg(&program));
-    program
 }
 
 pub(crate) fn text(output: Output) -> String {

@@ -6,9 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use pgpki_testing::{Scene, attempt, run};
-
-use crate::machine::copy_of_program;
+use pgpki_testing::{Scene, attempt, run, startable_copy};
 
 /// Nobody, who has no home of his own.
 const UID: u32 = 65534;
@@ -24,7 +22,7 @@ impl Person {
         let scene = Scene::new(env!("CARGO_BIN_EXE_pgpki"));
         fs::create_dir(scene.path("me")).unwrap();
         chown(scene.path("me"), Some(UID), Some(UID)).unwrap();
-        let program = copy_of_program(&scene);
+        let program = startable_copy(env!("CARGO_BIN_EXE_pgpki"), &scene.path(""));
         Self { scene, program }
     }
 

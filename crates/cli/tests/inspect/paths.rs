@@ -3,33 +3,20 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::process::CommandExt;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use pgpki_testing::Scene;
+use pgpki_testing::{Scene, as_user};
 
 use crate::need_root;
 use crate::report::{Report, inspect, limited, list, scene_with_authority, set_mode};
 
 const STRANGER: u32 = 65534;
 
-/// `pgpki inspect` as somebody without any rights, who can start the program wherever it was built.
+/// `pgpki inspect` as somebody without any rights.
 fn as_stranger(scene: &Scene, target: &str) -> Report {
-    let program = scene.path("pgpki");
-    if !program.exists() {
-        // By another process: one that this test forks meanwhile would hold the copy open for
-        // writing, and then it cannot be started.
-        let mut copy = Command::new("cp");
-        pgpki_testing::run(copy.arg(env!("CARGO_BIN_EXE_pgpki")).arg(&program));
-    }
-    let mut command = Command::new(program);
-    command
-        .args(["inspect", target])
-        .current_dir(scene.path(""))
-        .env_clear();
-    Report::of(command.uid(STRANGER).gid(STRANGER))
+    let command = scene.command(["inspect", target]);
+    Report::of(&mut as_user(&command, STRANGER, STRANGER, &scene.path("")))
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use pgpki_testing::{Cluster, Owner, run};
+use pgpki_testing::{Cluster, Owner, run, startable_copy};
 
 use crate::stage::{Stage, names, said, text};
 
@@ -91,9 +91,7 @@ impl Laptop {
     fn new(stage: &Stage) -> Self {
         let directory = stage.path("laptop");
         fs::create_dir(&directory).unwrap();
-        let program = stage.path("pgpki");
-        fs::copy(env!("CARGO_BIN_EXE_pgpki"), &program).unwrap();
-        fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+        let program = startable_copy(env!("CARGO_BIN_EXE_pgpki"), &stage.path(""));
         if Self::is_somebody_elses() {
             chown(&directory, Some(UID), Some(UID)).unwrap();
         }

@@ -2,7 +2,9 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::os::unix::process::CommandExt;
+use std::process::{Command, Output};
+
+use pgpki_testing::as_user;
 
 use crate::fixture::{Fixture, finish, said};
 use crate::state::ended_well;
@@ -17,6 +19,12 @@ const EVERY_COMMAND: [&str; 5] = [
     "issue-server other --out other",
     "inspect",
 ];
+
+fn as_stranger(command: &Command) -> Output {
+    let place = tempfile::TempDir::new().unwrap();
+    fs::set_permissions(place.path(), Permissions::from_mode(0o755)).unwrap();
+    finish(&mut as_user(command, STRANGER, STRANGER, place.path()))
+}
 
 fn refused(fixture: &Fixture, words: &[&str]) {
     let before = fixture.tree();
@@ -80,7 +88,7 @@ fn what_may_not_be_written_is_named() {
             "/a",
         ),
     ] {
-        let output = finish(fixture.command(line.split(' ')).uid(STRANGER).gid(STRANGER));
+        let output = as_stranger(&fixture.command(line.split(' ')));
         let text = said(&output);
         assert_eq!(ended_well(&output), Ok(5), "{line}: {text}");
         assert!(text.contains("Permission denied"), "{line}: {text}");
@@ -88,7 +96,7 @@ fn what_may_not_be_written_is_named() {
         assert_eq!(fixture.tree(), before, "{line}");
     }
     let line = "init localhost --no-root-passphrase --home own/home --install own/tls";
-    let output = finish(fixture.command(line.split(' ')).uid(STRANGER).gid(STRANGER));
+    let output = as_stranger(&fixture.command(line.split(' ')));
     assert_eq!(ended_well(&output), Ok(0), "{}", said(&output));
     // The home of an ordinary user is not root's, either.
     let output = finish(&mut fixture.command(["rotate", "--home", "own/home"]));
@@ -106,7 +114,7 @@ fn a_closed_directory_is_an_error_and_not_a_loss() {
     let run = |line: &str| {
         let mut command = fixture.command(line.split(' '));
         command.env("PGPKI_HOME", fixture.path("own/home"));
-        finish(command.uid(STRANGER).gid(STRANGER))
+        as_stranger(&command)
     };
     let done = |line: &str| {
         let output = run(line);

@@ -6,6 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use pgpki_testing::startable_copy;
+
 use crate::fixture::{Fixture, finish, said};
 use crate::strace::strace;
 use crate::tree::{Content, Tree, holds_key};
@@ -26,7 +28,7 @@ fn run(fixture: &Fixture, umask: &str, uid: Option<u32>, line: &str) {
     command
         .args(traced.get_args())
         .args(["sh", "-c", "umask $0; exec \"$@\"", umask])
-        .arg(env!("CARGO_BIN_EXE_pgpki"))
+        .arg(startable_copy(env!("CARGO_BIN_EXE_pgpki"), dir.path()))
         .args(line.split(' '));
     fixture.set_up(&mut command);
     if let Some(uid) = uid {

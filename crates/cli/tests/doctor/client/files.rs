@@ -1,7 +1,8 @@
 //! Faults of the client's own files.
 
 use std::fs;
-use std::os::unix::process::CommandExt as _;
+
+use pgpki_testing::as_user;
 
 use super::{Pairing, Seen, open_up};
 use crate::material::{Material, Pair, set_mode, write_client};
@@ -40,9 +41,9 @@ fn a_key_that_the_user_may_not_read() {
         open_up(folder);
     }
     let conninfo = pairing.conninfo("sslmode=verify-full");
-    let mut command = pairing.command(&conninfo);
-    command.uid(NOBODY).gid(NOBODY);
-    let seen = Seen::of(&mut command);
+    let command = pairing.command(&conninfo);
+    let place = pairing.material.scene.path("");
+    let seen = Seen::of(&mut as_user(&command, NOBODY, NOBODY, &place));
     seen.assert(&["key-unreadable"]);
     seen.assert_file("key-unreadable", &pairing.file("postgresql.key"));
 }
