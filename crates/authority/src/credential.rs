@@ -190,6 +190,20 @@ pub(crate) fn key_file(profile: Profile) -> &'static str {
     }
 }
 
+/// The names of the files that pgpki has put into a place: beside them, a client may have made one in a form that he was not
+/// given.
+pub(crate) fn made_by(place: &Place) -> Vec<&'static str> {
+    let of_formats = place.formats.iter().flat_map(|format| format.files());
+    match place.holder.profile() {
+        Profile::Client => ["postgresql.crt", ROOT]
+            .iter()
+            .chain(of_formats)
+            .copied()
+            .collect(),
+        profile => file_names(profile).to_vec(),
+    }
+}
+
 /// Every name that a credential of this profile has: a server's are all there, a client's those of its formats.
 pub(crate) fn file_names(profile: Profile) -> &'static [&'static str] {
     match profile {

@@ -37,6 +37,14 @@ pub enum DeliverError {
     /// The server's directory failed.
     #[error(transparent)]
     Installation(#[from] InstallationError),
+    /// A directory that is not for folders.
+    #[error("{} is {what}, and no place for folders", path.display())]
+    NotAShelf {
+        /// The directory.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
     /// The directory of the folders failed.
     #[error(transparent)]
     Shelf(#[from] ShelfError),
@@ -168,6 +176,9 @@ impl DeliverError {
                 Owner::caller(),
                 shelf = shell_word(shelf)
             )),
+            Self::NotAShelf { .. } => {
+                Some("Nothing was issued: choose another directory".to_owned())
+            }
             Self::NotAFolder { .. }
             | Self::Foreign { .. }
             | Self::AnotherKind { .. }

@@ -9,11 +9,11 @@ use std::thread;
 
 use pgpki_core::issue::Issued;
 use pgpki_core::serial::Serial;
-use pgpki_fs::{FolderState, Owner, Shelf, Staged, sync_all};
+use pgpki_fs::{FolderState, Owner, Shelf, Synced, sync_all};
 use time::OffsetDateTime;
 
 use crate::authority::Authority;
-use crate::credential::{Credential, Signer, Trust, file_names};
+use crate::credential::{Credential, Signer, Trust, file_names, made_by};
 use crate::deliver::{
     DeliverError, KEPT_GENERATIONS, Passphrases, Terms, check_holder, check_text, key_passphrase,
     texts,
@@ -23,6 +23,9 @@ use crate::ledger::{KnownPlace, Place};
 /// How many credentials are made, recorded and synced together. One transaction and one sync of
 /// the file system for each batch; at some 3 KiB a credential a batch takes about 30 MB of memory.
 const BATCH: usize = 10_000;
+
+/// Every data directory has it ("Database File Layout" in PostgreSQL's documentation).
+const PG_VERSION: &str = "PG_VERSION";
 
 /// What became of a batch of folders.
 #[derive(Debug, Default)]
@@ -117,8 +120,7 @@ impl Authority {
         self.ledger.record(run.signer.id, &records)?;
 
         let mut lost = Vec::new();
-        let staged = stage(&work, run, result, &mut lost);
-        let synced = staged.and_then(|(work, staged)| Ok((work, sync_all(staged)?)));
+        let synced = stage(&work, run, result, &mut lost);
         let (work, synced) = synced.inspect_err(|_| {
             let all: Vec<_> = work.iter().map(|(c, target)| target.before(c)).collect();
             // If this fails as well, the next rotation sees that others are there.
@@ -126,9 +128,9 @@ impl Authority {
         })?;
         for ((credential, target), synced) in work.into_iter().zip(synced) {
             let published = match &target.known {
-                Some(_) => {
-                    let made = file_names(target.place.holder.profile());
-                    run.shelf.publish_over(synced, &target.name, made)
+                Some(known) => {
+                    let made = made_by(&known.place);
+                    run.shelf.publish_over(synced, &target.name, &made)
                 }
                 None => run.shelf.publish(synced, &target.name, false),
             };
@@ -152,6 +154,22 @@ impl Authority {
         }
         prune(batch, run.shelf, result);
         Ok(())
+    }
+
+    /// Refuses a directory that is something else, and would not be the same with folders in it.
+    pub(crate) fn check_shelf(&self, shelf: &Path) -> Result<(), DeliverError> {
+        let mut above = shelf.ancestors();
+        let what = if shelf.starts_with(self.home()) {
+            "in the authority's own directory"
+        } else if self.ledger.place(shelf)?.is_some() {
+            "itself where a certificate of this authority belongs"
+        } else if above.any(|dir| dir.join(PG_VERSION).exists()) {
+            "in a data directory of PostgreSQL"
+        } else {
+            return Ok(());
+        };
+        let path = shelf.to_owned();
+        Err(DeliverError::NotAShelf { path, what })
     }
 
     /// What stands where each folder is to be, before anything is issued.
@@ -186,6 +204,9 @@ impl Authority {
             .map_or(Ok(()), check_text)?;
         let name = place.path.file_name().unwrap_or(OsStr::new(""));
         let known = self.ledger.place(&place.path)?;
+        if known.is_none() {
+            self.check_shelf(shelf.path())?;
+        }
         let owner = match shelf.folder_state(name)? {
             FolderState::Missing => place.owner,
             FolderState::Folder { owner } => {
@@ -236,13 +257,13 @@ struct Run<'a> {
 type Work<'a, 'b> = Vec<(&'a Credential, &'a Target<'b>)>;
 type Lost<'a> = Vec<(&'a Path, Serial, Option<&'a KnownPlace>)>;
 
-/// Writes the files of each folder beside it. Returns those that could be written.
+/// Writes the files of each folder beside it, and waits until they are on disk. Returns those of which that can be said.
 fn stage<'a, 'b>(
     work: &Work<'a, 'b>,
     run: &Run<'_>,
     result: &mut HandOver,
     lost: &mut Lost<'a>,
-) -> Result<(Work<'a, 'b>, Vec<Staged>), DeliverError> {
+) -> Result<(Work<'a, 'b>, Vec<Synced>), DeliverError> {
     let staged = on_every_core(work, |(credential, target)| {
         let staged = run.shelf.stage(&credential.files(run.trust), target.owner);
         match (staged, run.on_failure) {
@@ -250,20 +271,33 @@ fn stage<'a, 'b>(
             (staged, _) => Ok(staged),
         }
     })?;
+    let mut fail = |work: &(&'a Credential, &'a Target<'b>), error| {
+        let (credential, target) = work;
+        lost.push(target.before(credential));
+        result.failed.push((target.place.clone(), error));
+    };
     let mut written = (Vec::new(), Vec::new());
-    for ((credential, target), staged) in work.iter().zip(staged) {
+    for (work, staged) in work.iter().zip(staged) {
         match staged {
             Ok(staged) => {
-                written.0.push((*credential, *target));
+                written.0.push(*work);
                 written.1.push(staged);
             }
-            Err(error) => {
-                lost.push(target.before(credential));
-                result.failed.push((target.place.clone(), error.into()));
-            }
+            Err(error) => fail(work, error.into()),
         }
     }
-    Ok(written)
+    let mut on_disk = (Vec::new(), Vec::new());
+    for (work, synced) in written.0.into_iter().zip(sync_all(written.1)?) {
+        match (synced, run.on_failure) {
+            (Ok(synced), _) => {
+                on_disk.0.push(work);
+                on_disk.1.push(synced);
+            }
+            (Err(error), OnFailure::Stop) => return Err(error.into()),
+            (Err(error), OnFailure::GoOn) => fail(&work, error.into()),
+        }
+    }
+    Ok(on_disk)
 }
 
 /// Removes the oldest former generations of the folders that have some.

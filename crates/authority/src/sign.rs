@@ -133,6 +133,7 @@ impl Authority {
     fn check_folder(&self, shelf: &Shelf, name: &OsStr) -> Result<(), SignError> {
         let path = shelf.path().join(name);
         check_text(&path)?;
+        self.check_shelf(shelf.path())?;
         if let Some(known) = self.ledger.place(&path)? {
             let holder = known.place.holder.to_string();
             return Err(DeliverError::AnotherHolder { path, holder }.into());

@@ -386,13 +386,16 @@ fn counting_in_the_ledger_agrees_with_the_rule() {
 }
 
 #[test]
-fn a_server_that_is_gone_is_reported_when_it_is_due_and_not_made_again() {
+fn a_server_that_is_gone_is_reported_until_its_certificate_ends_and_not_made_again() {
     let world = World::new(None);
     let tls = world.dir.path().join("tls");
     std::fs::remove_dir_all(&tls).unwrap();
-    assert!(world.rotate(None, START).gone.is_empty());
-    let report = world.rotate(None, START + Duration::days(300));
-    assert_eq!(report.gone.len(), 1);
+    for day in [0, 300, 364] {
+        let report = world.rotate(None, START + Duration::days(day));
+        assert_eq!(report.gone.len(), 1, "{day}");
+    }
+    let report = world.rotate(None, START + Duration::days(366));
+    assert!(report.gone.is_empty());
     assert!(!tls.exists());
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use pgpki_authority::ledger::LedgerError;
+use pgpki_authority::settings;
 use pgpki_authority::{
     AuthorityError, BackupError, CaStoreError, DeliverError, SecretError, SuccessionError,
 };
@@ -17,10 +18,11 @@ use pgpki_core::name::{HostError, OrganizationError, RoleError};
 use pgpki_core::name_constraints::PermittedError;
 use pgpki_core::profile::Profile;
 use pgpki_fs::{
-    InstallationError, IoError, LockError, OutputError, OwnerError, PrivateError, ReadError,
+    InstallationError, IoError, LockError, OutputError, Owner, OwnerError, PrivateError, ReadError,
     ShelfError, StageError, WalkError, shell_word,
 };
 
+use crate::home::ROOTS_HOME;
 use crate::tokens;
 
 /// The exit statuses, as `docs/exit-codes.md` has them.
@@ -128,6 +130,10 @@ pub(crate) const WRONG_PASSPHRASE: &str = "Give the passphrase that the key was 
 /// The same where all that is missing may be an issuing CA's key, for which there can be another.
 const RESTORE_OR_REPLACE: &str = "Nothing was changed. Restore the whole home from one backup; if the key is lost,\n\
      make another and revoke this one: pgpki rotate --issuing --compromised";
+
+/// The same where it is the key alone that is missing: what it has signed may go on.
+const RESTORE_OR_REPLACE_KEY: &str = "Nothing was changed. Restore the whole home from one backup; if the key is lost,\n\
+     make another: pgpki rotate --issuing; with --compromised beside it, what the lost one has signed is revoked";
 
 /// What to do about an issuing CA that somebody else's CA has certified.
 pub(crate) const ENDORSEMENT_NEEDED: &str = "Nothing was changed: servers would have a chain that clients do not know. \
@@ -319,6 +325,9 @@ impl From<CaStoreError> for Failure {
             },
             CaStoreError::Passphrase { source, .. } => source.into(),
             CaStoreError::NotKept { .. } => Self::new(Exit::BadInput, error).hint(LOST_KEY),
+            CaStoreError::Missing { ref path } if is_issuing(&error) && path.ends_with("ca.key") => {
+                Self::new(Exit::BadInput, error).hint(RESTORE_OR_REPLACE_KEY)
+            }
             _ => {
                 let hint = match is_issuing(&error) {
                     true => RESTORE_OR_REPLACE,
@@ -328,6 +337,21 @@ impl From<CaStoreError> for Failure {
             }
         }
     }
+}
+
+/// What to do where there is no authority.
+fn no_authority() -> String {
+    let hint = "pgpki init makes one, pgpki restore FILE brings one back from a backup; --home names another place";
+    match Owner::caller().uid != 0 && Path::new(ROOTS_HOME).exists() {
+        true => format!("Root has one in {ROOTS_HOME}: run it with sudo. Otherwise {hint}"),
+        false => hint.to_owned(),
+    }
+}
+
+/// Whether a directory can be seen to be no authority's.
+fn is_no_home(path: &Path) -> bool {
+    let settings = path.join(settings::FILE).symlink_metadata();
+    settings.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 /// Whether it is about a file of an issuing CA, in a generation in `issuing/`.
@@ -348,9 +372,12 @@ impl From<AuthorityError> for Failure {
         match error {
             AuthorityError::Home(PrivateError::Directory(WalkError::Missing { path })) => {
                 let message = format!("there is no authority here: {} is missing", path.display());
-                Self::new(Exit::BadInput, message)
-                    .hint("pgpki init makes one; --home names another place")
+                Self::new(Exit::BadInput, message).hint(no_authority())
             }
+            // What would mend a home would spoil what is something else.
+            AuthorityError::Home(PrivateError::Directory(
+                WalkError::WrongOwner { ref path, .. } | WalkError::TooOpen { ref path, .. },
+            )) if is_no_home(path) => AuthorityError::NotAHome { path: path.clone() }.into(),
             AuthorityError::Home(error) => error.into(),
             AuthorityError::Read(error) => error.into(),
             AuthorityError::Ledger(error) => error.into(),
@@ -382,8 +409,9 @@ impl From<AuthorityError> for Failure {
                 "Nothing was changed. The company needs a root with another name, or with a subjectKeyIdentifier, and an\n\
                  authorityKeyIdentifier in what it signs",
             ),
-            AuthorityError::NotAHome { .. } => Self::new(Exit::BadInput, error)
-                .hint("pgpki init makes one; --home names another place"),
+            AuthorityError::NotAHome { .. } => {
+                Self::new(Exit::BadInput, error).hint(no_authority())
+            }
             AuthorityError::CaNotKept {
                 profile: Profile::Issuing,
                 ref home,

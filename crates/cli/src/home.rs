@@ -17,7 +17,7 @@ use crate::passphrase::LocalSecrets;
 use crate::tokens::LocalTokens;
 
 /// Where root keeps it: state of a program, as the Filesystem Hierarchy Standard has it.
-const ROOTS_HOME: &str = "/var/lib/pgpki";
+pub(crate) const ROOTS_HOME: &str = "/var/lib/pgpki";
 
 /// How long a command waits for another. A rotation of thousands of folders takes seconds; after
 /// ten minutes something is stuck, and cron should say so rather than pile up.

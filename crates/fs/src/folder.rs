@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex};
 pub use self::error::ShelfError;
 use self::reserved::RESERVED;
 use crate::claim::Place;
-use crate::dir::{Dir, is_plain_name};
+use crate::dir::{Dir, IoError, is_plain_name};
 use crate::entry::Entry;
 use crate::read::{Demands, read_in};
 use crate::removal;
@@ -48,9 +48,16 @@ pub struct Shelf {
     place: Arc<Place>,
     /// `.pgpki`, once it was needed. It is removed with the last that uses it, if it is empty.
     reserved: Mutex<Option<Arc<Place>>>,
-    /// Directories that were changed since the last settling, in the order in which they are to be on disk, beside the
-    /// shelf's own: one more than few stand for any number.
-    changed: Mutex<Vec<Dir>>,
+    changed: Mutex<Changed>,
+}
+
+/// What [`Shelf::settle`] has to bring to the disk, beside the shelf's own directory.
+#[derive(Debug, Default)]
+struct Changed {
+    /// Directories that were changed, in the order in which they are to be on disk: one more than few stand for any number.
+    dirs: Vec<Dir>,
+    /// Why one of them could not be synced before.
+    failed: Option<IoError>,
 }
 
 impl Shelf {
@@ -76,7 +83,7 @@ impl Shelf {
         Self {
             place: Arc::new(Place::new(dir)),
             reserved: Mutex::new(None),
-            changed: Mutex::new(Vec::new()),
+            changed: Mutex::default(),
         }
     }
 

@@ -80,13 +80,14 @@ impl Staged {
     }
 }
 
-/// Waits until all of these are on disk: a few by themselves, many with their whole file system.
+/// Waits until all of these are on disk: a few by themselves, many with their whole file system. Of a few each has a result of
+/// its own: where somebody else may enter the shelf, a folder's owner can spoil what is staged for him.
 ///
 /// # Errors
-/// A system call failed; all the staged files are removed.
-pub fn sync_all(staged: Vec<Staged>) -> Result<Vec<Synced>, StageError> {
+/// The file system could not be synced; all the staged files are removed.
+pub fn sync_all(staged: Vec<Staged>) -> Result<Vec<Result<Synced, StageError>>, StageError> {
     if staged.len() <= FEW {
-        return staged.into_iter().map(Staged::sync).collect();
+        return Ok(staged.into_iter().map(Staged::sync).collect());
     }
     let mut devices = Vec::new();
     for Staged(staging) in &staged {
@@ -97,7 +98,7 @@ pub fn sync_all(staged: Vec<Staged>) -> Result<Vec<Synced>, StageError> {
     }
     Ok(staged
         .into_iter()
-        .map(|Staged(staging)| Synced(staging))
+        .map(|Staged(staging)| Ok(Synced(staging)))
         .collect())
 }
 

@@ -91,6 +91,8 @@ impl Authority {
             let holds = match self.judge(&known, found)? {
                 // Clients check no CRL: to have another one is all that helps a server.
                 Holds::Expected | Holds::Stale if is_revoked => Holds::Outdated,
+                // It is known that there is no such server any more.
+                Holds::Nothing if is_revoked => continue,
                 holds => holds,
             };
             seen.push(Seen { known, holds });

@@ -60,7 +60,8 @@ pub struct Plan {
     pub refresh: Vec<KnownPlace>,
     /// Places that are due, but that the issuing CA cannot give a longer time than they have.
     pub waiting: Vec<KnownPlace>,
-    /// Places that are due, but no longer there, or hold something else. They are left alone.
+    /// Places that are due, but no longer there, or hold something else; and installations that are no longer there, due or
+    /// not. They are left alone.
     pub gone: Vec<Seen>,
     /// Certificates that are due and whose keys are elsewhere, so that only a person can have them renewed.
     pub elsewhere: Vec<Leaf>,
@@ -167,8 +168,16 @@ impl Judge<'_> {
             }
             let is_overdue = self.request.force || matches!(seen.holds, Holds::Outdated);
             if !is_overdue && !self.is_due(&seen.known) {
-                if matches!(seen.holds, Holds::Stale) {
-                    plan.refresh.push(seen.known);
+                match seen.holds {
+                    Holds::Stale => plan.refresh.push(seen.known),
+                    // A folder is taken to its user. What a server reads from should be where it was put.
+                    Holds::Nothing
+                        if seen.known.place.kind == PlaceKind::Installation
+                            && self.now <= seen.known.validity.not_after =>
+                    {
+                        plan.gone.push(seen);
+                    }
+                    _ => {}
                 }
                 continue;
             }

@@ -73,9 +73,10 @@ pub struct Configure {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub home: Home,
-    /// The installation that it is to use
-    #[arg(long, value_name = "DIR", default_value = "/etc/ssl/postgres", value_hint = ValueHint::DirPath)]
-    pub install: PathBuf,
+    /// The installation that it is to use [default: the authority's that it uses, else the authority's only one, else
+    /// /etc/ssl/postgres]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub install: Option<PathBuf>,
     /// Where the server's key is encrypted, the file with its passphrase [default: as the authority has it]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub server_key_passphrase: Option<PathBuf>,

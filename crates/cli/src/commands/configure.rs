@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use pgpki_authority::ledger::PlaceKind;
 use pgpki_core::document::printable;
 use pgpki_fs::{Installation, Owner, Text};
 use pgpki_postgres::cluster::Cluster;
@@ -20,6 +21,9 @@ use crate::show::{FAINT, GOOD, STRONG, WARNING};
 /// The role name that stands for every role, as in `pg_hba.conf`.
 const ALL: &str = "all";
 
+/// Where `init` installs if nothing else is said.
+const USUAL_INSTALLATION: &str = "/etc/ssl/postgres";
+
 const NO_INSTALLATION: &str = "Nothing was changed. Name the one that is there with --install DIR: pgpki inspect lists them;\n\
      pgpki init makes the first, pgpki issue-server HOST… --install DIR another";
 
@@ -27,7 +31,7 @@ pub(crate) fn run(args: &Configure) -> Result<Exit, Failure> {
     args.home.refuse_waiting()?;
     let cluster = args.which.find()?;
     let out = &mut anstream::stdout().lock();
-    let path = pgpki_fs::canonical(&args.install)?;
+    let path = installation(args, &cluster)?;
     let changes = match args.remove {
         true => configure::plan_removal(&cluster)?,
         false => {
@@ -63,6 +67,25 @@ pub(crate) fn run(args: &Configure) -> Result<Exit, Failure> {
     };
     report(&cluster, &changes, &done, out)?;
     Ok(Exit::Done)
+}
+
+/// The installation that was named, or the one that is meant. Whoever configures a cluster need not have the authority.
+fn installation(args: &Configure, cluster: &Cluster) -> Result<PathBuf, Failure> {
+    if let Some(path) = &args.install {
+        return Ok(pgpki_fs::canonical(path)?);
+    }
+    let known = args.home.open().ok();
+    let known = known.and_then(|authority| authority.ledger().places().ok());
+    let known = known.into_iter().flatten().map(|known| known.place);
+    let known: Vec<PathBuf> = known
+        .filter(|place| place.kind == PlaceKind::Installation)
+        .map(|place| place.path)
+        .collect();
+    let used = known.iter().find(|path| cluster.uses(path));
+    match (used, known.as_slice()) {
+        (Some(path), _) | (None, [path]) => Ok(path.clone()),
+        _ => Ok(pgpki_fs::canonical(Path::new(USUAL_INSTALLATION))?),
+    }
 }
 
 /// So that a rotation finds the cluster when it does not run. It finds it without that while it
@@ -116,6 +139,12 @@ fn client_certs(named: &[String]) -> Result<ClientCerts, Failure> {
     Ok(match named {
         [] => ClientCerts::AsBefore,
         names if names.iter().any(|name| name == ALL) => ClientCerts::All,
+        names if names.iter().any(|name| name.starts_with('+')) => {
+            let message =
+                "the members of a role (+ROLE) cannot be named so: the rules name each role";
+            return Err(Failure::new(Exit::Usage, message)
+                .hint("Nothing was changed. Name the members one by one, or say all"));
+        }
         names => {
             let roles: Result<Vec<_>, _> = names.iter().map(|name| name.parse()).collect();
             ClientCerts::Roles(roles?)

@@ -9,7 +9,7 @@ use std::path::Path;
 use pgpki_authority::ledger::KnownPlace;
 use pgpki_core::issue::{Holder, Issued};
 use pgpki_core::name::Host;
-use pgpki_fs::{Created, Installation, Owner};
+use pgpki_fs::{Created, Installation, Owner, shell_word};
 use pgpki_postgres::conf::quote::setting_line;
 use pgpki_postgres::configure::about_passphrase;
 
@@ -53,6 +53,22 @@ pub(crate) fn owner(named: Option<&str>) -> Result<Owner, Failure> {
             Ok(owner)
         }
     }
+}
+
+/// What to do about an installation that is gone.
+pub(crate) fn install_again(known: &KnownPlace) -> String {
+    let KnownPlace { place, serial, .. } = known;
+    let hosts = match &place.holder {
+        Holder::Server(hosts) => hosts
+            .iter()
+            .map(|host| format!(" {}", shell_word(host.to_string())))
+            .collect(),
+        Holder::Client(_) => String::new(),
+    };
+    format!(
+        "pgpki issue-server{hosts} --install {} makes another; if there is no such server any more, say so: pgpki revoke {serial}",
+        shell_word(&place.path)
+    )
 }
 
 /// Refuses a directory in which somebody else's generations live.

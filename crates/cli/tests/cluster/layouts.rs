@@ -265,3 +265,32 @@ fn former_settings_count_again_after_removal() {
     );
     stage.cluster.stop(Shutdown::Fast).unwrap();
 }
+
+/// Without a name the installation is the one that the cluster uses, or the authority's only one; never a stranger's that lies
+/// where `init` would have put it.
+#[test]
+fn the_installation_is_the_clusters_own() {
+    let stage = Stage::new();
+    let unnamed = |more: &[&str]| {
+        let mut command = stage.scene.command(["configure", "--pgdata"]);
+        command.arg(stage.cluster.data_dir()).args(more);
+        String::from_utf8(run(&mut command).stdout).unwrap()
+    };
+    assert!(unnamed(&["--require-tls"]).contains("proven     "));
+    stage.is_sound_with("g0001");
+    let other = stage.scene.path("other");
+    let mut issue = stage
+        .scene
+        .command(["issue-server", "localhost", "--install"]);
+    run(issue.arg(&other));
+    let said = unnamed(&["--require-tls", "--client-certs", "alice"]);
+    assert!(said.contains("proven     "), "{said}");
+    stage.is_sound_with("g0001");
+}
+
+#[test]
+fn members_of_a_role_cannot_be_named_at_once() {
+    let stage = Stage::new();
+    let said = stage.refuses(2, &["--client-certs", "+analysts"]);
+    assert!(said.contains("+ROLE"), "{said}");
+}

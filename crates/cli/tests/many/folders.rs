@@ -180,3 +180,92 @@ fn an_installation_does_not_become_a_folder() {
     );
     assert!(error.contains("localhost"), "{error}");
 }
+
+/// Also in a form that pgpki knows, and has not made here.
+#[test]
+fn a_key_in_another_form_is_the_users_own() {
+    let scene = authority::new();
+    scene.pgpki("issue-client alice --out clients");
+    let own = ["postgresql.pk8", "postgresql.pem", "postgresql.p12"];
+    for name in own {
+        fs::write(scene.path("clients/alice").join(name), "mine").unwrap();
+    }
+    for _ in 0..4 {
+        scene.pgpki("rotate --force");
+        for name in own {
+            let path = scene.path("clients/alice").join(name);
+            assert_eq!(fs::read_to_string(path).unwrap(), "mine", "{name}");
+        }
+    }
+}
+
+#[test]
+fn directories_that_are_something_else_get_no_folders() {
+    let scene = authority::new();
+    fs::create_dir_all(scene.path("data/base")).unwrap();
+    fs::write(scene.path("data/PG_VERSION"), "15\n").unwrap();
+    scene.pgpki("issue-client bob --out clients");
+    scene.pgpki("request carol --out requests");
+    for out in [
+        "home",
+        "home/root",
+        "data",
+        "data/base",
+        "tls",
+        "clients/bob",
+    ] {
+        for command in [
+            "issue-client alice",
+            "issue-client alice --format pem",
+            "sign --role carol requests/carol/postgresql.csr",
+        ] {
+            let error = scene.fails(3, &format!("{command} --out {out}"));
+            assert!(error.contains("no place for folders"), "{error}");
+            assert!(error.contains(out), "{error}");
+        }
+        assert!(!scene.path(out).join("alice").exists());
+    }
+    // Not even where it was.
+    fs::rename(scene.tls(), scene.path("away")).unwrap();
+    let error = scene.fails(3, "issue-client alice --out tls");
+    assert!(error.contains("no place for folders"), "{error}");
+    assert!(!scene.tls().exists());
+}
+
+/// Cron is the only one who looks, and a server that starts finds nothing.
+#[test]
+fn an_installation_that_is_gone_is_told_until_it_is_made_again_or_revoked() {
+    let scene = authority::new();
+    fs::rename(scene.tls(), scene.path("away")).unwrap();
+    let tell = |args: &[&str]| {
+        let output = scene.command(args).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for args in [
+        &["rotate"][..],
+        &["rotate", "--dry-run"],
+        &["rotate", "--force"],
+    ] {
+        let said = tell(args);
+        assert!(said.contains("it is not there any more"), "{said}");
+    }
+    let said = tell(&["rotate"]);
+    let again = said.lines().find_map(|line| {
+        let (command, _) = line
+            .trim()
+            .strip_prefix("pgpki ")?
+            .split_once(" makes another")?;
+        Some(command.to_owned())
+    });
+    scene.pgpki(&again.expect(&said));
+    assert_eq!(scene.pgpki("rotate"), "");
+
+    fs::rename(scene.tls(), scene.path("away-too")).unwrap();
+    let said = tell(&["rotate"]);
+    let (_, revoke) = said.trim_end().rsplit_once("pgpki ").expect(&said);
+    // 1: there is no server left that would refuse it.
+    let revoked = scene.command(revoke.split(' ')).output().unwrap();
+    assert_eq!(revoked.status.code(), Some(1), "{revoked:?}");
+    assert_eq!(scene.pgpki("rotate"), "");
+}

@@ -1,15 +1,16 @@
 //! A hostile owner of a directory that pgpki writes to: what he puts there, and what must not
 //! happen to things that are root's, outside.
 
-use std::fs::{self, Permissions};
-use std::io::ErrorKind;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown, symlink};
+use std::fs::{self, File, Permissions};
+use std::io::{ErrorKind, Read as _};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt as _, PermissionsExt, chown, lchown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
+use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use pgpki_testing::await_that;
@@ -156,8 +157,7 @@ impl Canaries {
             };
             if seen.is_dir() {
                 self.check_place(&path, inodes, context);
-            } else if seen.is_file() && !inodes.contains(&seen.ino()) {
-                let bytes = fs::read(&path).unwrap_or_default();
+            } else if let Some(bytes) = read_unless(&path, inodes) {
                 assert!(
                     !contains(&bytes, SECRET.as_bytes()),
                     "{context}: a canary was read into {}",
@@ -166,6 +166,24 @@ impl Canaries {
             }
         }
     }
+}
+
+/// What is in a file, unless it is one of these. The attacker may exchange what is on the way there between a look and a
+/// reading, so that only the opened file tells which one it is.
+fn read_unless(path: &Path, inodes: &[u64]) -> Option<Vec<u8>> {
+    let mut file = File::options()
+        .read(true)
+        // A pipe would be waited for.
+        .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
+        .open(path)
+        .ok()?;
+    let seen = file.metadata().unwrap();
+    if !seen.is_file() || inodes.contains(&seen.ino()) {
+        return None;
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).unwrap();
+    Some(bytes)
 }
 
 /// Puts something under a name, in place of what is there, as the user.

@@ -49,6 +49,27 @@ fn a_home_of_somebody_else_is_refused() {
     refused(&fixture, &["chown", &home.display().to_string()]);
 }
 
+/// Whoever names the wrong directory is not told to give it away, or to close it.
+#[test]
+fn what_is_no_home_stays_as_it_is() {
+    crate::need_root();
+    let fixture = Fixture::new();
+    let home = fixture.path("home");
+    for (uid, mode) in [(STRANGER, 0o700), (0, 0o755)] {
+        fs::create_dir(&home).unwrap();
+        fs::set_permissions(&home, Permissions::from_mode(mode)).unwrap();
+        chown(&home, Some(uid), None).unwrap();
+        for line in EVERY_COMMAND {
+            let output = finish(&mut fixture.command(line.split(' ')));
+            let text = said(&output);
+            assert_eq!(ended_well(&output), Ok(4), "{line}: {text}");
+            assert!(text.contains("is not the home of an authority"), "{text}");
+            assert!(!text.contains("chown") && !text.contains("chmod"), "{text}");
+        }
+        fs::remove_dir(&home).unwrap();
+    }
+}
+
 #[test]
 fn a_home_that_others_may_enter_is_refused() {
     crate::need_root();

@@ -2,12 +2,12 @@
 
 use std::ffi::OsStr;
 use std::mem;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
 
 use super::former::{open_former, own_files};
-use super::{NEW_FILES, Shelf, ShelfError, check_name};
+use super::{Changed, NEW_FILES, Shelf, ShelfError, check_name};
 use crate::dir::{Dir, IoError};
 use crate::entry::FileId;
 use crate::generation;
@@ -96,19 +96,21 @@ impl Shelf {
     /// # Errors
     /// A system call failed.
     pub fn settle(&self) -> Result<(), ShelfError> {
-        let changed = mem::take(&mut *self.changed.lock().unwrap_or_else(PoisonError::into_inner));
-        if changed.len() > FEW {
+        let Changed { dirs, failed } = mem::take(&mut *self.changed());
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
+        if dirs.len() > FEW {
             return Ok(self.dir().sync_filesystem()?);
         }
-        for dir in &changed {
+        for dir in &dirs {
             dir.sync()?;
         }
-        if !changed.is_empty()
-            && let Some(reserved) = self.open_reserved()?
-        {
+        let reserved = self.reserved.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(reserved) = &*reserved {
+            // Where a file system without a journal kept it, the name that a folder was staged under would mean the folder.
             reserved.dir.sync()?;
         }
-        // The name that a folder was staged under may come back in a crash: then it is swept.
         Ok(self.dir().sync()?)
     }
 }
@@ -142,8 +144,12 @@ impl Shelf {
         Ok(left)
     }
 
+    fn changed(&self) -> MutexGuard<'_, Changed> {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn sync_later(&self, dirs: impl IntoIterator<Item = Dir>) {
-        let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = &mut self.changed().dirs;
         // With more than few it is their file system that is synced: no need for their descriptors.
         if changed.len() <= FEW {
             changed.extend(dirs);
@@ -195,8 +201,12 @@ impl Shelf {
             }
             // On a filesystem that does not keep the order, a crash must not undo the swap and
             // keep the move.
-            former.sync()?;
-            self.dir().sync()?;
+            let synced = former.sync().and_then(|()| self.dir().sync());
+            if let Err(error) = synced {
+                // The kernel tells it once, and would tell settle nothing.
+                self.changed().failed.get_or_insert(error);
+                return Ok(Vec::new());
+            }
             let Some(new) = self.dir().open_dir(name)? else {
                 return Err(IoError::new("open", &self.path().join(name), Errno::ENOENT));
             };

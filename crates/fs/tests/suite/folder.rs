@@ -326,10 +326,31 @@ fn thousands_are_staged_by_two_threads_and_hold_no_descriptors() {
     let (numbers, staged): (Vec<_>, Vec<_>) = all.into_iter().unzip();
     for (number, synced) in numbers.iter().zip(sync_all(staged).unwrap()) {
         shelf
-            .publish(synced, number.to_string().as_ref(), false)
+            .publish(synced.unwrap(), number.to_string().as_ref(), false)
             .unwrap();
     }
     shelf.settle().unwrap();
     drop(shelf);
     assert_eq!(names(&scene.path("shelf")).len(), 2000);
+}
+
+/// Where somebody else may enter the shelf, whoever gets a folder can spoil it before it is his.
+#[test]
+fn what_is_spoiled_for_one_is_not_for_the_others() {
+    let scene = Scene::new();
+    let shelf = new_shelf(&scene);
+    let staged = ["one", "two"].map(|mark| shelf.stage(&set(mark), Owner::caller()).unwrap());
+    let spoiled = names(&scene.path("shelf"))
+        .into_iter()
+        .map(|name| scene.path("shelf").join(name))
+        .find(|folder| fs::read_to_string(folder.join("server.key")).unwrap() == "one")
+        .unwrap();
+    fs::remove_file(spoiled.join("server.key")).unwrap();
+    let mut synced = sync_all(staged.into()).unwrap().into_iter();
+    let error = synced.next().unwrap().unwrap_err();
+    assert!(error.to_string().contains("server.key"), "{error}");
+    let second = synced.next().unwrap().unwrap();
+    shelf.publish(second, "bob".as_ref(), false).unwrap();
+    shelf.settle().unwrap();
+    assert_eq!(mark(&scene, "bob"), "two");
 }

@@ -121,7 +121,7 @@ fn one_sync_serves_many() {
     let staged = ["one", "two"].map(|mark| installation.stage(&set(mark)).unwrap());
     let synced = sync_all(staged.into()).unwrap();
     for synced in synced {
-        installation.publish(synced).unwrap();
+        installation.publish(synced.unwrap()).unwrap();
     }
     assert_eq!(
         installation.read(2, "server.key", 9).unwrap().unwrap(),

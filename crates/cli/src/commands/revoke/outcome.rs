@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::commands::rotate::outcome::LeafLine;
 use crate::commands::rotate::root_change::SessionLine;
+use crate::commands::server;
 use crate::exit::Exit;
 use crate::show;
 
@@ -183,12 +184,16 @@ impl Line {
             (Holds::Nothing, _) => "the folder was moved away",
             _ => "it holds something else",
         };
-        Self {
-            reason: Some(what.to_owned()),
-            hint: Some(format!(
+        let hint = match seen.known.place.kind {
+            PlaceKind::Installation => server::install_again(&seen.known),
+            PlaceKind::Folder => format!(
                 "pgpki issue-server makes a new folder to take there; if there is no such server any more, say so: pgpki revoke {}",
                 seen.known.serial
-            )),
+            ),
+        };
+        Self {
+            reason: Some(what.to_owned()),
+            hint: Some(hint),
             ..Self::new("unreached", &seen.known.place)
         }
     }

@@ -374,6 +374,7 @@ impl Outcome {
             || !self.stopped.is_empty()
             || !self.problems.is_empty();
         let unfinished = is("waiting")
+            || is("missing")
             || is("passphrase-needed")
             || ca_is("passphrase-needed")
             || ca_is("token-needed")

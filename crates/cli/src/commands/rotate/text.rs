@@ -60,7 +60,7 @@ pub(super) fn print(
     if outcome.places.iter().any(|line| line.not_proven.is_some()) {
         writeln!(
             out,
-            "\nA server that was not asked uses the new certificate once it reloads: pg_ctl reload, or\nSELECT pg_reload_conf()"
+            "\nA server that was not asked uses the new certificate once it starts or reloads: pg_ctl reload, or\nSELECT pg_reload_conf()"
         )?;
     }
     Ok(())

@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 
-use pgpki_authority::ledger::{KnownPlace, Place};
+use pgpki_authority::ledger::{KnownPlace, Place, PlaceKind};
 use pgpki_authority::rotation::{Holds, Report, Seen};
 use pgpki_authority::{DeliverError, Installed, Live, TakenUp};
 use pgpki_core::issue::Issued;
 use serde::Serialize;
 
+use crate::commands::server;
 use crate::show;
 
 /// What happened to one place, or would.
 #[derive(Serialize)]
 pub(in crate::commands::rotate) struct Line {
-    /// `renewed`, `refreshed`, `taken-up`, `would-renew`, `would-refresh`, `waiting`, `passphrase-needed`, `moved-away`, `changed`,
-    /// `sealed`, `put-back`, `failed`.
+    /// `renewed`, `refreshed`, `taken-up`, `would-renew`, `would-refresh`, `waiting`, `passphrase-needed`, `moved-away`, `missing`,
+    /// `changed`, `sealed`, `put-back`, `failed`.
     pub(in crate::commands::rotate) outcome: &'static str,
     pub(in crate::commands::rotate) path: String,
     pub(in crate::commands::rotate) kind: &'static str,
@@ -135,6 +136,11 @@ impl Line {
                 ..Self::known("changed", &seen.known)
             },
             Holds::Expected | Holds::Outdated => Self::known("sealed", &seen.known),
+            _ if seen.known.place.kind == PlaceKind::Installation => Self {
+                reason: Some("it is not there any more".to_owned()),
+                hint: Some(server::install_again(&seen.known)),
+                ..Self::known("missing", &seen.known)
+            },
             _ => Self::known("moved-away", &seen.known),
         }
     }
