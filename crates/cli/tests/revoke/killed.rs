@@ -124,6 +124,19 @@ fn at_a_hundred_moments() {
     stage.ledger_agrees();
 }
 
+/// What was recorded and no more comes to the servers with the next rotation, and the sessions with the next revoke.
+#[test]
+fn rotate_says_that_a_session_may_go_on() {
+    let stage = Stage::configured(&EVERYTHING);
+    roles(&stage, 1);
+    assert_eq!(stage.scene.pgpki("rotate"), "");
+    let killed = with_fault(&stage, "r0", "renameat", "signal=KILL:when=1");
+    assert_eq!(killed.signal(), Some(9));
+    let said = stage.scene.pgpki("rotate");
+    assert!(said.contains("may still have a session"), "{said}");
+    assert_eq!(stage.scene.pgpki("rotate"), "");
+}
+
 /// Runs revoke with a fault at one call, and returns how it ended.
 fn with_fault(stage: &Stage, role: &str, call: &str, fault: &str) -> ExitStatus {
     let mut strace = Command::new("strace");

@@ -73,6 +73,9 @@ pub(super) struct Outcome {
     pub(super) left: Vec<String>,
     /// Why a delivery ended early, or may not survive a power cut; which CRL does not count yet.
     pub(super) stopped: Vec<String>,
+    /// Whether servers were handed CRLs that list clients: a `revoke` that was killed has not come to their sessions.
+    #[serde(skip)]
+    pub(super) published_revocations: bool,
     /// Whether a passphrase that was given does not open its key.
     #[serde(skip)]
     pub(super) is_wrong_passphrase: bool,
@@ -155,6 +158,8 @@ impl Outcome {
                 .map(ToString::to_string)
                 .chain(report.early.iter().cloned())
                 .collect(),
+            published_revocations: !report.refreshed.is_empty()
+                && has_revoked_clients(authority, now),
             is_wrong_passphrase: is_wrong_passphrase(report),
             hint: report
                 .locked
@@ -342,6 +347,7 @@ impl Outcome {
             swept: 0,
             left: Vec::new(),
             stopped: Vec::new(),
+            published_revocations: false,
             is_wrong_passphrase: false,
             hint: None,
             home: String::new(),
@@ -404,6 +410,13 @@ impl Outcome {
             && self.ended.is_empty()
             && self.problems.is_empty()
     }
+}
+
+/// Nothing is said where the ledger cannot be read: it could be when it was written.
+fn has_revoked_clients(authority: &Authority, now: OffsetDateTime) -> bool {
+    let counts = authority.ledger().counts(now).unwrap_or_default();
+    let mut counts = counts.iter();
+    counts.any(|count| count.profile == Profile::Client && count.revoked > 0)
 }
 
 fn is_wrong_passphrase(report: &Report) -> bool {

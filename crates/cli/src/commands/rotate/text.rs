@@ -57,6 +57,12 @@ pub(super) fn print(
     for stopped in &outcome.stopped {
         writeln!(out, "{BAD}stopped{BAD:#}  {}", printable(stopped))?;
     }
+    if outcome.published_revocations {
+        writeln!(
+            out,
+            "\nIf a pgpki revoke was cut short before this, whoever it was about may still have a session: run it again"
+        )?;
+    }
     if outcome.places.iter().any(|line| line.not_proven.is_some()) {
         writeln!(
             out,
