@@ -40,7 +40,11 @@ pub(crate) fn run(args: &Configure) -> Result<Exit, Failure> {
         }
     };
     if changes.is_empty() {
-        writeln!(out, "{} is configured like that already.", cluster.name())?;
+        let already = match args.remove {
+            true => "has no lines of pgpki's.",
+            false => "is configured like that already.",
+        };
+        writeln!(out, "{} {already}", cluster.name())?;
     }
     if args.dry_run {
         for change in &changes {
@@ -231,7 +235,10 @@ fn remove(cluster: &Cluster, changes: &[Change], reload: bool) -> Result<Done, F
                     }
                 })?;
             }
-            Ok(Done::NotProven("reloaded without pgpki's lines".to_owned()))
+            Ok(Done::NotProven(
+                "reloaded without pgpki's lines: without TLS, unless its own settings turn it on"
+                    .to_owned(),
+            ))
         }
     }
 }
