@@ -179,11 +179,13 @@ impl Token {
     /// # Errors
     /// It was lost before.
     pub(crate) fn session(&self) -> Result<MutexGuard<'_, Session>, Error> {
-        if let Some(lost) = self.lost.get() {
-            return Err(lost.clone());
-        }
         // What is in it is a number, which is good whoever has panicked meanwhile.
-        Ok(self.session.lock().unwrap_or_else(PoisonError::into_inner))
+        let session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        // Only now: whoever had it before may have lost the token.
+        match self.lost.get() {
+            Some(lost) => Err(lost.clone()),
+            None => Ok(session),
+        }
     }
 
     /// A session in which objects can be made.

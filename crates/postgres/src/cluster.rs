@@ -181,8 +181,11 @@ impl Cluster {
     pub fn at(data_directory: &Path) -> Result<Self, ClusterError> {
         let path = canonical(data_directory)?;
         let postmaster = Postmaster::of(&path).ok().flatten();
-        let config_file = found::config_file(&path, postmaster.as_ref())
-            .ok_or_else(|| ClusterError::NoConfigFile { path: path.clone() })?;
+        let Some(config_file) = found::config_file(&path, postmaster.as_ref()) else {
+            // Whoever has named something else, or may not look, is told that.
+            major(&path)?;
+            return Err(ClusterError::NoConfigFile { path });
+        };
         Self::with(path, config_file)
     }
 
@@ -311,6 +314,12 @@ impl Cluster {
             Some(value) => Some(Given::Argument { value }),
             None => self.effective().winner(name).cloned().map(Given::Line),
         }
+    }
+
+    /// The port that its configuration names, where it names one.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.given("port")?.text().parse().ok()
     }
 
     /// Whether its configuration turns TLS on, with a certificate of the installation at this

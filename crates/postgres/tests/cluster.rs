@@ -68,7 +68,7 @@ fn what_is_no_cluster_is_named() {
     let at = |dir: &Path| Found::at(dir).unwrap_err();
     assert!(matches!(
         at(dir.path()),
-        ClusterError::NotADataDirectory { .. } | ClusterError::NoConfigFile { .. }
+        ClusterError::NotADataDirectory { .. }
     ));
     fs::write(dir.path().join("postgresql.conf"), "").unwrap();
     assert!(matches!(

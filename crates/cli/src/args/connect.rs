@@ -34,9 +34,9 @@ pub struct Connect {
     /// authority's server]
     #[arg(long, value_name = "HOST")]
     pub host: Option<String>,
-    /// The server's port
-    #[arg(long, value_name = "N", default_value = "5432", value_parser = clap::value_parser!(u16).range(1..))]
-    pub port: u16,
+    /// The server's port [default: that of the cluster on this machine that uses the authority's certificate, else 5432]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
     /// The database
     #[arg(long, value_name = "DB", default_value = "postgres")]
     pub dbname: String,

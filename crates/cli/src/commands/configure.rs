@@ -143,13 +143,15 @@ fn client_certs(named: &[String]) -> Result<ClientCerts, Failure> {
     Ok(match named {
         [] => ClientCerts::AsBefore,
         names if names.iter().any(|name| name == ALL) => ClientCerts::All,
-        names if names.iter().any(|name| name.starts_with('+')) => {
-            let message =
-                "the members of a role (+ROLE) cannot be named so: the rules name each role";
-            return Err(Failure::new(Exit::Usage, message)
-                .hint("Nothing was changed. Name the members one by one, or say all"));
-        }
         names => {
+            for name in names.iter().filter(|name| name.starts_with('+')) {
+                // Nothing can be done about a closed standard error.
+                let _ = writeln!(
+                    io::stderr(),
+                    "pgpki: warning: {:?} is the name of a role here, and does not stand for the members of one: name each of them",
+                    printable(name)
+                );
+            }
             let roles: Result<Vec<_>, _> = names.iter().map(|name| name.parse()).collect();
             ClientCerts::Roles(roles?)
         }

@@ -9,11 +9,15 @@ use pgpki_authority::ledger::{KnownPlace, PlaceKind};
 use pgpki_core::document::printable;
 use pgpki_core::issue::Holder;
 use pgpki_core::name::{Host, Role};
+use pgpki_postgres::cluster::Cluster;
 
 use crate::args::{ALL, Connect};
 use crate::connect::{DRIVERS, Driver, File, Target};
 use crate::exit::{Exit, Failure};
 use crate::show::{FAINT, STRONG};
+
+/// PostgreSQL's own default.
+const USUAL_PORT: u16 = 5432;
 
 pub(crate) fn run(args: &Connect) -> Result<Exit, Failure> {
     let target = target(args)?;
@@ -52,10 +56,12 @@ fn target(args: &Connect) -> Result<Target, Failure> {
         Some(folder) => absolute(folder)?,
         None => folder(&role, &places)?,
     };
+    let of_this_machine = authority.filter(|_| args.host.is_none());
+    let port = args.port.or_else(|| port_here(&of_this_machine?, &places));
     Ok(Target {
         role,
         host,
-        port: args.port,
+        port: port.unwrap_or(USUAL_PORT),
         dbname: args.dbname.clone(),
         folder,
     })
@@ -100,6 +106,28 @@ fn server(places: &[KnownPlace]) -> Result<Host, Failure> {
             let message = format!("there are several servers: {}", names.join(", "));
             Err(Failure::new(Exit::Usage, message).hint(hint))
         }
+    }
+}
+
+/// The port of the one cluster on this machine that was seen to use an installation.
+fn port_here(authority: &Authority, places: &[KnownPlace]) -> Option<u16> {
+    let directories = authority.ledger().clusters().ok()?;
+    let clusters = directories
+        .iter()
+        .filter_map(|it| Cluster::at(Path::new(it)).ok());
+    let uses_one = |cluster: &Cluster| {
+        let mut places = places
+            .iter()
+            .filter(|it| it.place.kind == PlaceKind::Installation);
+        places.any(|it| cluster.uses(&it.place.path))
+    };
+    let port = |cluster: Cluster| cluster.port().unwrap_or(USUAL_PORT);
+    let mut ports: Vec<u16> = clusters.filter(uses_one).map(port).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    match ports.as_slice() {
+        [port] => Some(*port),
+        _ => None,
     }
 }
 

@@ -288,9 +288,27 @@ fn the_installation_is_the_clusters_own() {
     stage.is_sound_with("g0001");
 }
 
+/// `+group` is a role's name as good as any, and seldom meant so.
 #[test]
-fn members_of_a_role_cannot_be_named_at_once() {
+fn who_names_the_members_of_a_role_is_warned() {
     let stage = Stage::new();
-    let said = stage.refuses(2, &["--client-certs", "+analysts"]);
-    assert!(said.contains("+ROLE"), "{said}");
+    let said = run(&mut stage.command(&["--client-certs", "+analysts"])).stderr;
+    let said = String::from_utf8(said).unwrap();
+    assert!(
+        said.contains("\"+analysts\" is the name of a role"),
+        "{said}"
+    );
+}
+
+#[test]
+fn connect_knows_the_port() {
+    let stage = Stage::configured(&EVERYTHING);
+    stage.client("alice");
+    let port = format!("port={}", stage.cluster.port());
+    assert!(stage.scene.pgpki("connect alice").contains(&port));
+    let said = stage.scene.pgpki("connect alice --port 6543");
+    assert!(said.contains("port=6543"), "{said}");
+    // Of another server nothing is known.
+    let said = stage.scene.pgpki("connect alice --host db.example.com");
+    assert!(said.contains("port=5432"), "{said}");
 }

