@@ -1,5 +1,6 @@
 //! The home of an authority, opened: settings, CAs and ledger together.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -192,6 +193,12 @@ pub struct Authority {
     _lock: Option<Lock>,
 }
 
+/// Whether a directory can be seen to be no authority's.
+fn is_no_home(path: &Path) -> bool {
+    let settings = path.join(settings::FILE).symlink_metadata();
+    settings.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
 impl Authority {
     /// Makes an authority beside where it is going to be. It is not there before the returned
     /// directory is committed, and all of it vanishes if that is dropped.
@@ -263,6 +270,10 @@ impl Authority {
                     let home = path.to_owned();
                     AuthorityError::Waiting { home, waiting }
                 }
+                // What would mend a home would spoil what is something else.
+                PrivateError::Directory(
+                    WalkError::WrongOwner { .. } | WalkError::TooOpen { .. },
+                ) if is_no_home(path) => AuthorityError::NotAHome { path: path.into() },
                 error => error.into(),
             }
         })?;

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use pgpki_authority::ledger::LedgerError;
-use pgpki_authority::settings;
 use pgpki_authority::{
     AuthorityError, BackupError, CaStoreError, DeliverError, SecretError, SuccessionError,
 };
@@ -18,11 +17,11 @@ use pgpki_core::name::{HostError, OrganizationError, RoleError};
 use pgpki_core::name_constraints::PermittedError;
 use pgpki_core::profile::Profile;
 use pgpki_fs::{
-    InstallationError, IoError, LockError, OutputError, Owner, OwnerError, PrivateError, ReadError,
+    InstallationError, IoError, LockError, OutputError, OwnerError, PrivateError, ReadError,
     ShelfError, StageError, WalkError, shell_word,
 };
 
-use crate::home::ROOTS_HOME;
+use crate::home::no_authority;
 use crate::tokens;
 
 /// The exit statuses, as `docs/exit-codes.md` has them.
@@ -339,21 +338,6 @@ impl From<CaStoreError> for Failure {
     }
 }
 
-/// What to do where there is no authority.
-fn no_authority() -> String {
-    let hint = "pgpki init makes one, pgpki restore FILE brings one back from a backup; --home names another place";
-    match Owner::caller().uid != 0 && Path::new(ROOTS_HOME).exists() {
-        true => format!("Root has one in {ROOTS_HOME}: run it with sudo. Otherwise {hint}"),
-        false => hint.to_owned(),
-    }
-}
-
-/// Whether a directory can be seen to be no authority's.
-fn is_no_home(path: &Path) -> bool {
-    let settings = path.join(settings::FILE).symlink_metadata();
-    settings.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
-}
-
 /// Whether it is about a file of an issuing CA, in a generation in `issuing/`.
 fn is_issuing(error: &CaStoreError) -> bool {
     match error {
@@ -374,10 +358,6 @@ impl From<AuthorityError> for Failure {
                 let message = format!("there is no authority here: {} is missing", path.display());
                 Self::new(Exit::BadInput, message).hint(no_authority())
             }
-            // What would mend a home would spoil what is something else.
-            AuthorityError::Home(PrivateError::Directory(
-                WalkError::WrongOwner { ref path, .. } | WalkError::TooOpen { ref path, .. },
-            )) if is_no_home(path) => AuthorityError::NotAHome { path: path.clone() }.into(),
             AuthorityError::Home(error) => error.into(),
             AuthorityError::Read(error) => error.into(),
             AuthorityError::Ledger(error) => error.into(),

@@ -1,7 +1,7 @@
 //! Where the authority is, and how to wait for it.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::passphrase::LocalSecrets;
 use crate::tokens::LocalTokens;
 
 /// Where root keeps it: state of a program, as the Filesystem Hierarchy Standard has it.
-pub(crate) const ROOTS_HOME: &str = "/var/lib/pgpki";
+const ROOTS_HOME: &str = "/var/lib/pgpki";
 
 /// How long a command waits for another. A rotation of thousands of folders takes seconds; after
 /// ten minutes something is stuck, and cron should say so rather than pile up.
@@ -89,6 +89,15 @@ impl Home {
         let secrets: Arc<dyn Secrets> = secrets;
         authority.use_secrets(&secrets);
         Ok(authority)
+    }
+}
+
+/// What to do where there is no authority.
+pub(crate) fn no_authority() -> String {
+    let hint = "pgpki init makes one, pgpki restore FILE brings one back from a backup; --home names another place";
+    match Owner::caller().uid != 0 && Path::new(ROOTS_HOME).exists() {
+        true => format!("Root has one in {ROOTS_HOME}: run it with sudo. Otherwise {hint}"),
+        false => hint.to_owned(),
     }
 }
 
