@@ -195,7 +195,7 @@ pub(crate) fn key_file(profile: Profile) -> &'static str {
 pub(crate) fn made_by(place: &Place) -> Vec<&'static str> {
     let of_formats = place.formats.iter().flat_map(|format| format.files());
     match place.holder.profile() {
-        Profile::Client => ["postgresql.crt", ROOT]
+        Profile::Client => [certificate_file(Profile::Client), ROOT]
             .iter()
             .chain(of_formats)
             .copied()

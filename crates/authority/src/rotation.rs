@@ -77,6 +77,9 @@ pub struct Report {
     pub installed: Vec<(Place, Installed)>,
     /// Places of servers that keep their credential and have other roots, another chain or other CRLs now.
     pub refreshed: Vec<(KnownPlace, Live)>,
+    /// Whether those may be the first CRLs that list a client whose session goes on: a `revoke` that was killed has not come
+    /// to the sessions.
+    pub published_revocations: bool,
     /// Folders with their new certificates.
     pub handed_over: Vec<(Place, Issued)>,
     /// Installations that were not due, but whose servers served something else and have taken
@@ -177,6 +180,8 @@ impl Authority {
         self.rotate_authorities(request, now, &mut report)?;
         self.check_signer(now)?;
         self.rotate_places(request, servers, now, progress, &mut report)?;
+        report.published_revocations =
+            !report.refreshed.is_empty() && self.has_revoked_clients(now)?;
         report.elsewhere = self.due_elsewhere(request, now)?;
         report.lost = self.lost(now)?;
         // Also of a run before this one that was killed, or did not reach every server.
@@ -184,6 +189,12 @@ impl Authority {
             self.end_lost_sessions(servers, &mut report)?;
         }
         Ok(report)
+    }
+
+    fn has_revoked_clients(&self, now: OffsetDateTime) -> Result<bool, LedgerError> {
+        let counts = self.ledger.counts(now)?;
+        let mut clients = counts.iter().filter(|it| it.profile == Profile::Client);
+        Ok(clients.any(|it| it.revoked > 0))
     }
 
     /// What is due, and can be renewed by nobody but whoever has the key.

@@ -35,7 +35,7 @@ pub(crate) fn run(args: &Revoke, clock: Clock) -> Result<Exit, Failure> {
         now,
     )?;
     authority.remember_clusters(servers.users())?;
-    let outcome = Outcome::of(&done, args.reason);
+    let outcome = Outcome::of(&done, args.reason, &args.home.flag());
     match args.json {
         true => json::report(&outcome)?,
         false => text::print(&outcome, &mut anstream::stdout().lock())?,

@@ -131,10 +131,7 @@ pub(crate) fn run(args: &Rotate, clock: Clock) -> Result<Exit, Failure> {
     if report.succession.is_some() {
         warn_if_open(args, &authority);
     }
-    let outcome = Outcome {
-        home: args.home.flag(),
-        ..Outcome::of(&report, &authority, now)
-    };
+    let outcome = Outcome::of(&report, &authority, &args.home.flag(), now);
     let exit = tell(args, &outcome, &authority, &request, now)?;
     if let Some(handed) = handed {
         handed.print(&mut anstream::stdout().lock())?;
@@ -161,10 +158,7 @@ fn dry_run(
         authority.use_endorsing(endorsing, now)?;
     }
     let plan = authority.plan(request, now)?;
-    let outcome = Outcome {
-        home: args.home.flag(),
-        ..Outcome::of_plan(&plan, &authority, now)
-    };
+    let outcome = Outcome::of_plan(&plan, &authority, &args.home.flag(), now);
     tell(args, &outcome, &authority, request, now)
 }
 

@@ -55,8 +55,8 @@ pub(crate) fn owner(named: Option<&str>) -> Result<Owner, Failure> {
     }
 }
 
-/// What to do about an installation that is gone.
-pub(crate) fn install_again(known: &KnownPlace) -> String {
+/// What to do about an installation that is gone; `home` as [`crate::args::Home::flag`] has it.
+pub(crate) fn install_again(known: &KnownPlace, home: &str) -> String {
     let KnownPlace { place, serial, .. } = known;
     let hosts = match &place.holder {
         Holder::Server(hosts) => hosts
@@ -66,7 +66,7 @@ pub(crate) fn install_again(known: &KnownPlace) -> String {
         Holder::Client(_) => String::new(),
     };
     format!(
-        "pgpki issue-server{hosts} --install {} makes another; if there is no such server any more, say so: pgpki revoke {serial}",
+        "pgpki issue-server{hosts} --install {}{home} makes another; if there is no such server any more, say so: pgpki revoke {serial}{home}",
         shell_word(&place.path)
     )
 }

@@ -260,6 +260,12 @@ fn an_installation_that_is_gone_is_told_until_it_is_made_again_or_revoked() {
     });
     scene.pgpki(&again.expect(&said));
     assert_eq!(scene.pgpki("rotate"), "");
+    let home = format!(" --home {}", scene.home().display());
+    let named = scene.tls();
+    fs::rename(&named, scene.path("away-and-back")).unwrap();
+    let said = tell(&["rotate", "--home", "home"]);
+    assert_eq!(said.matches(&home).count(), 2, "{said}");
+    fs::rename(scene.path("away-and-back"), &named).unwrap();
 
     fs::rename(scene.tls(), scene.path("away-too")).unwrap();
     let said = tell(&["rotate"]);

@@ -178,16 +178,16 @@ impl Line {
         }
     }
 
-    fn unreached(seen: &Seen) -> Self {
+    fn unreached(seen: &Seen, home: &str) -> Self {
         let what = match (&seen.holds, seen.known.place.kind) {
             (Holds::Nothing, PlaceKind::Installation) => "the installation is gone",
             (Holds::Nothing, _) => "the folder was moved away",
             _ => "it holds something else",
         };
         let hint = match seen.known.place.kind {
-            PlaceKind::Installation => server::install_again(&seen.known),
+            PlaceKind::Installation => server::install_again(&seen.known, home),
             PlaceKind::Folder => format!(
-                "pgpki issue-server makes a new folder to take there; if there is no such server any more, say so: pgpki revoke {}",
+                "pgpki issue-server makes a new folder to take there; if there is no such server any more, say so: pgpki revoke {}{home}",
                 seen.known.serial
             ),
         };
@@ -215,7 +215,8 @@ impl Line {
 }
 
 impl Outcome {
-    pub(super) fn of(done: &Revocation, asked: Option<Reason>) -> Self {
+    /// `home` names the authority in a next step, as [`crate::args::Home::flag`] has it.
+    pub(super) fn of(done: &Revocation, asked: Option<Reason>, home: &str) -> Self {
         let told = done.told.iter();
         let told = told.map(|(place, taken_up)| Line {
             replaced: done.replaced.contains(place),
@@ -228,7 +229,11 @@ impl Outcome {
         let failed = done.report.failed.iter();
         let places = told
             .chain(elsewhere)
-            .chain(done.unreached.iter().map(Line::unreached))
+            .chain(
+                done.unreached
+                    .iter()
+                    .map(|seen| Line::unreached(seen, home)),
+            )
             .chain(failed.map(|(place, error)| Line::failed(place, error)));
         let revoked = done.revoked.iter().map(|leaf| Revoked::of(leaf, asked));
         let corrected = done.corrected.iter().map(|(leaf, before)| Revoked {

@@ -125,7 +125,13 @@ impl ToCertify {
 }
 
 impl Outcome {
-    pub(super) fn of(report: &Report, authority: &Authority, now: OffsetDateTime) -> Self {
+    /// `home` names the authority in a next step, as [`crate::args::Home::flag`] has it.
+    pub(super) fn of(
+        report: &Report,
+        authority: &Authority,
+        home: &str,
+        now: OffsetDateTime,
+    ) -> Self {
         let installed = report.installed.iter().map(Line::installed);
         let handed_over = report.handed_over.iter();
         let renewed =
@@ -136,7 +142,7 @@ impl Outcome {
             .chain(report.taken_up.iter().map(Line::taken_up))
             .chain(waiting.map(|known| Line::known("waiting", known)))
             .chain(place::locked(report))
-            .chain(report.gone.iter().map(Line::gone))
+            .chain(report.gone.iter().map(|seen| Line::gone(seen, home)))
             .chain(report.failed.iter().map(Line::failed));
         let step = report.succession.as_ref().map(|(step, _)| *step);
         let mut outcome = Self {
@@ -158,8 +164,7 @@ impl Outcome {
                 .map(ToString::to_string)
                 .chain(report.early.iter().cloned())
                 .collect(),
-            published_revocations: !report.refreshed.is_empty()
-                && has_revoked_clients(authority, now),
+            published_revocations: report.published_revocations,
             is_wrong_passphrase: is_wrong_passphrase(report),
             hint: report
                 .locked
@@ -177,6 +182,7 @@ impl Outcome {
                     SuccessionProblem::Failed(SuccessionError::Underway { .. })
                 ))
             ),
+            home: home.to_owned(),
             ..Self::nothing(authority, now)
         };
         outcome.warn_of_servers_left_behind(authority);
@@ -238,15 +244,22 @@ impl Outcome {
         what: &'static str,
         report: &Report,
         authority: &Authority,
+        home: &str,
         now: OffsetDateTime,
     ) -> Self {
         Self {
             root: what,
-            ..Self::of(report, authority, now)
+            ..Self::of(report, authority, home, now)
         }
     }
 
-    pub(super) fn of_plan(plan: &Plan, authority: &Authority, now: OffsetDateTime) -> Self {
+    /// `home` as in [`Outcome::of`].
+    pub(super) fn of_plan(
+        plan: &Plan,
+        authority: &Authority,
+        home: &str,
+        now: OffsetDateTime,
+    ) -> Self {
         let lines = |outcome, places: &[KnownPlace]| -> Vec<Line> {
             let lines = places.iter().map(|known| Line::known(outcome, known));
             lines.collect()
@@ -255,13 +268,14 @@ impl Outcome {
         let places = places
             .chain(lines("would-refresh", &plan.refresh))
             .chain(lines("waiting", &plan.waiting))
-            .chain(plan.gone.iter().map(Line::gone))
+            .chain(plan.gone.iter().map(|seen| Line::gone(seen, home)))
             .chain(plan.failed.iter().map(Line::failed));
         let mut outcome = Self {
             dry_run: true,
             places: places.collect(),
             elsewhere: plan.elsewhere.iter().map(Elsewhere::of).collect(),
             lost: Lost::of(&plan.lost),
+            home: home.to_owned(),
             ..Self::nothing(authority, now)
         };
         outcome.step(plan.succession, ["would-renew", "would-replace"]);
@@ -410,13 +424,6 @@ impl Outcome {
             && self.ended.is_empty()
             && self.problems.is_empty()
     }
-}
-
-/// Nothing is said where the ledger cannot be read: it could be when it was written.
-fn has_revoked_clients(authority: &Authority, now: OffsetDateTime) -> bool {
-    let counts = authority.ledger().counts(now).unwrap_or_default();
-    let mut counts = counts.iter();
-    counts.any(|count| count.profile == Profile::Client && count.revoked > 0)
 }
 
 fn is_wrong_passphrase(report: &Report) -> bool {

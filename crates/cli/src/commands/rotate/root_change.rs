@@ -40,7 +40,7 @@ pub(super) fn finish(args: &Rotate, clock: Clock) -> Result<Exit, Failure> {
     let report = authority.finish(&mut servers, now, &|made| progress.add(made))?;
     drop(progress);
     remember(&mut authority, &report, &servers)?;
-    let outcome = Outcome::of_root_change("finished", &report, &authority, now);
+    let outcome = Outcome::of_root_change("finished", &report, &authority, &args.home.flag(), now);
     tell(args, &outcome, &authority, &Request::default(), now)
 }
 
@@ -55,7 +55,7 @@ pub(super) fn undo(args: &Rotate, clock: Clock) -> Result<Exit, Failure> {
     let report = authority.undo(&mut servers, now, &|made| progress.add(made))?;
     drop(progress);
     remember(&mut authority, &report, &servers)?;
-    let outcome = Outcome::of_root_change("undone", &report, &authority, now);
+    let outcome = Outcome::of_root_change("undone", &report, &authority, &args.home.flag(), now);
     tell(args, &outcome, &authority, &Request::default(), now)
 }
 

@@ -129,7 +129,7 @@ impl Line {
         }
     }
 
-    pub(super) fn gone(seen: &Seen) -> Self {
+    pub(super) fn gone(seen: &Seen, home: &str) -> Self {
         match &seen.holds {
             Holds::Foreign(why) => Self {
                 reason: why.clone(),
@@ -138,7 +138,7 @@ impl Line {
             Holds::Expected | Holds::Outdated => Self::known("sealed", &seen.known),
             _ if seen.known.place.kind == PlaceKind::Installation => Self {
                 reason: Some("it is not there any more".to_owned()),
-                hint: Some(server::install_again(&seen.known)),
+                hint: Some(server::install_again(&seen.known, home)),
                 ..Self::known("missing", &seen.known)
             },
             _ => Self::known("moved-away", &seen.known),
