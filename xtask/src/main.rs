@@ -6,6 +6,7 @@ mod demo;
 mod dist;
 mod drivers;
 mod fetch;
+mod order;
 mod prerequisites;
 mod running;
 mod test;
@@ -40,6 +41,8 @@ enum Chore {
     /// Run a program and print what it took: a step of `bench`
     #[command(hide = true)]
     Spent(bench::SpentArgs),
+    /// Find out which functions a run goes through, for the linker to lay side by side
+    Order,
     /// Write shell completions and man pages
     Dist(dist::Args),
     /// Check the licences, the sources and the duplicates of all dependencies
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Chore::Drivers(args) => drivers::run(&args),
         Chore::Bench(args) => bench::run(&args),
         Chore::Spent(args) => bench::spent(&args),
+        Chore::Order => order::run(),
         Chore::Dist(args) => dist::run(&args),
         Chore::Audit(args) => audit::run(&args),
     };

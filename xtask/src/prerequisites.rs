@@ -67,6 +67,13 @@ pub(crate) const FAKETIME: Need = Need {
     is_here: || in_path("faketime"),
 };
 
+/// Writes down every function that a run calls.
+pub(crate) const VALGRIND: Need = Need {
+    name: "valgrind",
+    package: "valgrind",
+    is_here: || in_path("valgrind"),
+};
+
 /// Opens our backups, and makes some that we open.
 pub(crate) const AGE: Need = Need {
     name: "age",

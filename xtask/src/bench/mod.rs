@@ -79,7 +79,7 @@ fn part_dir(above: &Path, name: &str) -> Result<PathBuf, Failure> {
 }
 
 /// An authority for one part, with an unencrypted root.
-fn init(program: &Path, dir: &Path) -> Result<PathBuf, Failure> {
+pub(crate) fn init(program: &Path, dir: &Path) -> Result<PathBuf, Failure> {
     let home = dir.join("home");
     let owner = nix::unistd::Uid::effective();
     must(
@@ -93,7 +93,7 @@ fn init(program: &Path, dir: &Path) -> Result<PathBuf, Failure> {
 }
 
 /// Runs a program that must succeed, without its output.
-fn must(command: &mut Command) -> Result<(), Failure> {
+pub(crate) fn must(command: &mut Command) -> Result<(), Failure> {
     let output = command.output().map_err(said)?;
     if output.status.success() {
         return Ok(());
@@ -102,7 +102,7 @@ fn must(command: &mut Command) -> Result<(), Failure> {
     Err(Failure::Said(format!("{command:?} failed: {stderr}")))
 }
 
-fn said(error: impl std::fmt::Display) -> Failure {
+pub(crate) fn said(error: impl std::fmt::Display) -> Failure {
     Failure::Said(error.to_string())
 }
 
