@@ -66,15 +66,15 @@ fn cpu(program: &Path, arguments: &[OsString]) -> Result<f64, Failure> {
 }
 
 const CERTTOOL: &str = "\
-certtool --generate-privkey --key-type ecdsa --curve secp256r1 --outfile alice.key
-certtool --generate-certificate --load-privkey alice.key --load-ca-certificate ca.crt \
-  --load-ca-privkey ca.key --template alice.cfg --outfile alice.crt
+certtool --generate-privkey --key-type ecdsa --curve secp256r1 --outfile $1.key
+certtool --generate-certificate --load-privkey $1.key --load-ca-certificate ca.crt \
+  --load-ca-privkey ca.key --template alice.cfg --outfile $1.crt
 ";
 
 const OPENSSL: &str = "\
-openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out bob.key
-openssl req -new -key bob.key -subj /CN=bob -out bob.csr
-openssl x509 -req -in bob.csr -CA ca.crt -CAkey ca.key -days 365 -out bob.crt
+openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out $1.key
+openssl req -new -key $1.key -subj /CN=$1 -out $1.csr
+openssl x509 -req -in $1.csr -CA ca.crt -CAkey ca.key -days 365 -out $1.crt
 ";
 
 fn prepare_certtool(dir: &Path) -> Result<(), Failure> {
@@ -103,7 +103,8 @@ fn script(dir: &Path, name: &str, text: &str) -> Result<Vec<OsString>, Failure> 
     let path = dir.join(name);
     let head = format!("set -e\ncd '{}'\n", dir.display());
     fs::write(&path, head + text).map_err(said)?;
-    Ok(vec![path.into_os_string()])
+    // Like each of our folders, its files are new ones.
+    Ok(vec![path.into_os_string(), "role-{}".into()])
 }
 
 fn arguments(arguments: &[&std::ffi::OsStr]) -> Vec<OsString> {
