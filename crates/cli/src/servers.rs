@@ -19,6 +19,7 @@ use pgpki_fs::Installation;
 use pgpki_postgres::cluster::Cluster;
 use pgpki_postgres::postmaster::Postmaster;
 use pgpki_postgres::reload::{self, Proof};
+use pgpki_postgres::ways_in::{WayIn, ways_in};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
@@ -84,6 +85,22 @@ impl LocalServers {
         let directories = users.iter().map(|cluster| cluster.data_directory.clone());
         self.users.extend(directories);
         users
+    }
+
+    /// By which rules these roles come in without a certificate, where a cluster was found to use an installation: the cluster's
+    /// name and the rule, or why its rules could not be read.
+    pub(crate) fn ways_in(&self, roles: &[&str]) -> Vec<Result<(String, WayIn), String>> {
+        let clusters = self.clusters.iter().flatten();
+        let users = clusters.filter(|it| self.users.contains(&it.data_directory));
+        let mut ways = Vec::new();
+        for cluster in users {
+            let name = cluster.name();
+            match ways_in(cluster, roles) {
+                Ok(found) => ways.extend(found.into_iter().map(|way| Ok((name.clone(), way)))),
+                Err(error) => ways.push(Err(format!("{name}: {error}"))),
+            }
+        }
+        ways
     }
 
     fn beside(&self, installation: &Path) -> impl Iterator<Item = &Reload> {

@@ -15,6 +15,7 @@ pub mod problem;
 mod read;
 pub mod rule;
 mod token;
+pub mod uncertified;
 
 use crate::conf::Include;
 use crate::conf::marked::{self, Block, BlockError, Found};

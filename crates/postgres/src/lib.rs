@@ -7,6 +7,7 @@
 //! - [`reload`] has a server take up what is installed, and proves that it did.
 //! - [`doctor`] says what is wrong with it.
 //! - [`client`] is the other end: what a client on this machine has, and what comes of connecting.
+//! - [`ways_in`] says by which rule a role comes in without a certificate.
 //! - [`explain`] knows what an error message means.
 //! - [`cluster`] finds a cluster and what it is set to.
 
@@ -20,5 +21,7 @@ pub mod hba;
 pub mod postmaster;
 pub mod probe;
 pub mod reload;
+mod roles;
 pub mod sessions;
 pub mod sql;
+pub mod ways_in;

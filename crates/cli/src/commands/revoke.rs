@@ -36,6 +36,8 @@ pub(crate) fn run(args: &Revoke, clock: Clock) -> Result<Exit, Failure> {
     )?;
     authority.remember_clusters(servers.users())?;
     let outcome = Outcome::of(&done, args.reason, &args.home.flag());
+    let ways_in = servers.ways_in(&outcome.roles());
+    let outcome = outcome.with_ways_in(ways_in);
     match args.json {
         true => json::report(&outcome)?,
         false => text::print(&outcome, &mut anstream::stdout().lock())?,

@@ -19,3 +19,4 @@ mod stage;
 mod targets;
 mod text;
 mod unreached;
+mod ways_in;

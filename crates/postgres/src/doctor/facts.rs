@@ -1,7 +1,7 @@
 //! What was seen of a cluster, before anybody judges it.
 
 use crate::conf::is_true;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use pgpki_core::document::Document;
@@ -14,6 +14,7 @@ use crate::cluster::{Cluster, Given};
 use crate::conf::effective::Effective;
 use crate::hba::included;
 use crate::postmaster::Postmaster;
+use crate::roles::Members;
 
 /// Everything that doctor looks at. What could not be looked at says why.
 #[derive(Debug)]
@@ -231,7 +232,7 @@ pub struct Answers {
     /// The roles with an MD5 password.
     pub md5: Result<Vec<String>, Unseen>,
     /// For each role the groups that it is a member of, directly or not.
-    pub members: Result<HashMap<String, HashSet<String>>, Unseen>,
+    pub members: Result<Members, Unseen>,
 }
 
 /// A row of `pg_settings` whose value is from the files, or the default.

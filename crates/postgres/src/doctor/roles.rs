@@ -9,7 +9,9 @@ use time::macros::format_description;
 
 use super::Located;
 use super::facts::{Answers, ClientIssued, Facts, RoleRow};
-use crate::hba::rule::{ConnType, Method, Rule, User};
+use crate::hba::answer::names_role;
+use crate::hba::rule::{ConnType, Method, Rule};
+use crate::roles::is_member;
 
 pub(super) fn judge(facts: &Facts, now: OffsetDateTime) -> Vec<Located> {
     let mut findings = Vec::new();
@@ -123,27 +125,17 @@ fn rules(facts: &Facts) -> impl Iterator<Item = &Rule> {
     rules.filter(|rule| rule.conn_type != ConnType::Local)
 }
 
-/// Whether a rule is for a role, as far as can be told without its regular expressions.
 fn is_for(rule: &Rule, role: &RoleRow, facts: &Facts) -> bool {
-    rule.users.iter().any(|user| match user {
-        User::All => true,
-        User::Name(name) => name.0 == role.name.as_bytes(),
-        User::Member(group) => facts.is_member(&role.name, &group.0),
-        User::Regex(_) | User::File(_) => false,
+    names_role(rule, &role.name, &|role, group| {
+        facts.is_member(role, group)
     })
 }
 
 impl Facts {
     /// Whether a role is a group or a member of it, as far as the server has said.
     pub(super) fn is_member(&self, role: &str, group: &[u8]) -> bool {
-        if role.as_bytes() == group {
-            return true;
-        }
-        let Some(Ok(answers)) = &self.answers else {
-            return false;
-        };
-        let groups = answers.members.as_ref().ok().and_then(|it| it.get(role));
-        let group = std::str::from_utf8(group);
-        group.is_ok_and(|group| groups.is_some_and(|it| it.contains(group)))
+        let answers = self.answers.as_ref().and_then(|it| it.as_ref().ok());
+        let members = answers.and_then(|answers| answers.members.as_ref().ok());
+        is_member(members, role, group)
     }
 }

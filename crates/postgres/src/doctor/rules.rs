@@ -11,7 +11,6 @@ use pgpki_core::finding::{Finding, Severity};
 
 use super::Located;
 use super::facts::{Facts, Rules};
-use crate::hba::address::Address;
 use crate::hba::cover;
 use crate::hba::rule::{Method, Rule};
 
@@ -88,44 +87,14 @@ fn hidden(placed: &[Placed<'_>]) -> Vec<Located> {
                 "hba-hidden",
                 format!(
                     "this rule ({}) is never reached: {} ({}) matches everything that it matches",
-                    words(rule.rule),
+                    rule.rule.in_short(),
                     by.place(rule),
-                    words(by.rule)
+                    by.rule.in_short()
                 ),
                 "Move it above that line, or delete it: the first rule that matches answers.",
             ))
         })
         .collect()
-}
-
-/// `hostssl … cert`.
-fn words(rule: &Rule) -> String {
-    let clientcert = rule.option("clientcert");
-    let clientcert = clientcert.map(|value| format!(" clientcert={value}"));
-    format!(
-        "{} … {}{}",
-        rule.conn_type,
-        rule.method,
-        pgpki_core::document::printable(&clientcert.unwrap_or_default())
-    )
-}
-
-/// Whether a rule is only for connections that do not leave the machine.
-fn is_loopback(rule: &Rule) -> bool {
-    match &rule.address {
-        None | Some(Address::SameHost) => true,
-        Some(Address::Network(network)) => {
-            let prefix = match network.mask() {
-                std::net::IpAddr::V4(mask) => mask.to_bits().leading_ones(),
-                std::net::IpAddr::V6(mask) => mask.to_bits().leading_ones(),
-            };
-            // All of 127.0.0.0/8, and of IPv6 one address.
-            let enough = if network.mask().is_ipv4() { 8 } else { 128 };
-            network.address().is_loopback() && prefix >= enough
-        }
-        Some(Address::HostName(name)) => name == "localhost",
-        Some(Address::All | Address::SameNet) => false,
-    }
 }
 
 fn lets_in(rule: &Rule) -> bool {

@@ -51,6 +51,17 @@ impl Network {
             && (bits(self.address) ^ bits(address)) & bits(self.mask) == 0
     }
 
+    /// Whether it has no address but a machine's own.
+    pub fn is_loopback(&self) -> bool {
+        let prefix = match self.mask {
+            IpAddr::V4(mask) => mask.to_bits().leading_ones(),
+            IpAddr::V6(mask) => mask.to_bits().leading_ones(),
+        };
+        // All of 127.0.0.0/8, and of IPv6 one address.
+        let enough = if self.mask.is_ipv4() { 8 } else { 128 };
+        self.address.is_loopback() && prefix >= enough
+    }
+
     /// Whether every address of `other` belongs to it.
     pub fn contains_network(&self, other: &Self) -> bool {
         bits(self.mask) & !bits(other.mask) == 0 && self.contains(other.address)

@@ -142,10 +142,7 @@ fn matches(
         let items = rule.databases.iter();
         Match::any(items.map(|it| database_matches(it, connection, is_member)))
     };
-    let users = || {
-        let items = rule.users.iter();
-        Match::any(items.map(|it| user_matches(it, connection.role, is_member)))
-    };
+    let users = || users_match(rule, connection.role, is_member);
     let transports = rule.conn_type.transports();
     Match::from(transports.contains(&connection.transport))
         .and(|| match &rule.address {
@@ -182,6 +179,29 @@ fn database_matches(
         Database::Regex(_) => Match::Unknown(Unknown::Regex),
         Database::Name(name) => (name.0 == database.as_bytes()).into(),
     }
+}
+
+fn users_match(rule: &Rule, role: &str, is_member: &impl Fn(&str, &[u8]) -> bool) -> Match {
+    let items = rule.users.iter();
+    Match::any(items.map(|it| user_matches(it, role, is_member)))
+}
+
+/// Whether a rule is for a role, as far as can be told without its regular expressions.
+pub(crate) fn names_role(
+    rule: &Rule,
+    role: &str,
+    is_member: &impl Fn(&str, &[u8]) -> bool,
+) -> bool {
+    users_match(rule, role, is_member) == Match::Yes
+}
+
+/// The same, where one of them may be for it.
+pub(super) fn may_name_role(
+    rule: &Rule,
+    role: &str,
+    is_member: &impl Fn(&str, &[u8]) -> bool,
+) -> bool {
+    users_match(rule, role, is_member) != Match::No
 }
 
 fn user_matches(item: &User, role: &str, is_member: &impl Fn(&str, &[u8]) -> bool) -> Match {

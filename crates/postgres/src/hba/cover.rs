@@ -63,7 +63,7 @@ impl ConnType {
     }
 }
 
-fn database_covers(a: &Database, b: &Database) -> bool {
+pub(super) fn database_covers(a: &Database, b: &Database) -> bool {
     match (a, b) {
         // Physical replication matches its keyword and nothing else.
         (_, Database::Replication) | (Database::Replication, _) => a == b,
@@ -84,7 +84,7 @@ fn user_covers(a: &User, b: &User) -> bool {
     }
 }
 
-fn address_covers(a: &Address, b: &Address) -> bool {
+pub(super) fn address_covers(a: &Address, b: &Address) -> bool {
     match (a, b) {
         (Address::All, _) => true,
         (Address::Network(a), Address::Network(b)) => a.contains_network(b),

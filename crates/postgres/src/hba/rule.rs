@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use pgpki_core::document::printable;
+
 use super::address::Address;
 
 /// A line that has all fields of a rule. Whether a server takes it depends on its version: see
@@ -167,6 +169,26 @@ impl Rule {
             (_, Some("verify-ca" | "1")) => Some(ClientCert::VerifyCa),
             _ => None,
         }
+    }
+}
+
+impl Rule {
+    /// Whether it is only for connections that do not leave the machine.
+    pub fn is_loopback(&self) -> bool {
+        match &self.address {
+            None | Some(Address::SameHost) => true,
+            Some(Address::Network(network)) => network.is_loopback(),
+            Some(Address::HostName(name)) => name == "localhost",
+            Some(Address::All | Address::SameNet) => false,
+        }
+    }
+
+    /// Such as `hostssl … cert`, for a terminal.
+    pub fn in_short(&self) -> String {
+        let clientcert = self.option("clientcert");
+        let clientcert = clientcert.map(|value| format!(" clientcert={value}"));
+        let clientcert = printable(&clientcert.unwrap_or_default());
+        format!("{} … {}{clientcert}", self.conn_type, self.method)
     }
 }
 

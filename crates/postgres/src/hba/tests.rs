@@ -6,6 +6,7 @@ use super::*;
 mod answers;
 mod covers;
 mod includes;
+mod uncertified;
 mod versions;
 
 /// The only rule of a text.

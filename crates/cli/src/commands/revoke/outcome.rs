@@ -1,11 +1,14 @@
 //! What a revocation did, as it is told: the report of `--json`, and the exit status.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use pgpki_authority::ledger::{Certificate, Leaf, Place, PlaceKind};
 use pgpki_authority::rotation::{Holds, Seen};
 use pgpki_authority::{DeliverError, Revocation, TakenUp};
 use pgpki_core::crl::Reason;
+use pgpki_core::profile::Profile;
+use pgpki_postgres::ways_in::WayIn;
 use serde::Serialize;
 
 use crate::commands::rotate::outcome::LeafLine;
@@ -31,7 +34,21 @@ pub(super) struct Outcome {
     pub(super) refused: Vec<String>,
     /// Sessions that were ended.
     pub(super) ended: Vec<SessionLine>,
+    /// Rules by which the roles come in whatever became of their certificates.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) without_certificate: Vec<RuleLine>,
     pub(super) problems: Vec<String>,
+}
+
+/// A rule of `pg_hba.conf` that lets a role in without a certificate.
+#[derive(Serialize)]
+pub(super) struct RuleLine {
+    pub(super) role: String,
+    pub(super) server: String,
+    pub(super) file: String,
+    pub(super) line: u32,
+    /// In short.
+    pub(super) rule: String,
 }
 
 /// A certificate, and why it is on the CRL.
@@ -261,8 +278,35 @@ impl Outcome {
             elsewhere: elsewhere.collect(),
             refused: done.refused.clone(),
             ended: done.ended.iter().map(SessionLine::of).collect(),
+            without_certificate: Vec::new(),
             problems: done.problems.iter().cloned().chain(stopped).collect(),
         }
+    }
+
+    /// The roles whose certificates these are.
+    pub(super) fn roles(&self) -> Vec<&str> {
+        let leaves = self.revoked.iter().chain(&self.already);
+        let leaves = leaves.map(|it| &it.leaf);
+        let clients = leaves.filter(|leaf| leaf.profile == Profile::Client.as_str());
+        let roles: BTreeSet<&str> = clients.map(|leaf| &*leaf.name).collect();
+        roles.into_iter().collect()
+    }
+
+    /// With the rules by which those come in all the same, or why a server's could not be read.
+    pub(super) fn with_ways_in(mut self, ways: Vec<Result<(String, WayIn), String>>) -> Self {
+        for way in ways {
+            match way {
+                Ok((server, way)) => self.without_certificate.push(RuleLine {
+                    role: way.role,
+                    server,
+                    file: way.file.to_string_lossy().into_owned(),
+                    line: way.line,
+                    rule: way.rule,
+                }),
+                Err(problem) => self.problems.push(problem),
+            }
+        }
+        self
     }
 
     /// A revocation that nobody enforces is not done.

@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use pgpki_core::document::printable;
-use pgpki_core::profile::Profile;
 
 use super::outcome::{Line, Outcome, Revoked, UNSPECIFIED};
 use crate::commands::rotate::outcome::LeafLine;
 use crate::commands::rotate::root_change::SessionLine;
 use crate::show::{BAD, GOOD, STRONG, WARNING};
 
-/// How many roles are named in what to do meanwhile.
+/// How many roles, and ways in, are named.
 const NAMED: usize = 5;
 
 pub(super) fn print(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
@@ -56,7 +55,16 @@ pub(super) fn print(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
     for problem in &outcome.problems {
         writeln!(out, "{BAD}problem{BAD:#}  {}", printable(problem))?;
     }
-    meanwhile(outcome, out)
+    let ways_in = outcome.without_certificate.iter().take(NAMED);
+    for way in ways_in {
+        let [role, server, file] = [&way.role, &way.server, &way.file].map(|it| printable(it));
+        let (line, rule) = (way.line, &way.rule);
+        writeln!(
+            out,
+            "{WARNING}still let in{WARNING:#}  {STRONG}{role}{STRONG:#} by {server}, without a certificate: {file}, line {line} ({rule})"
+        )?;
+    }
+    keep_out(outcome, out)
 }
 
 /// What became of the reason of a certificate that had been revoked before.
@@ -72,25 +80,28 @@ fn reason(it: &Revoked, out: &mut impl Write) -> io::Result<()> {
     }
 }
 
-/// What helps at once, whatever stands in the way of the CRL.
-fn meanwhile(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
+/// What helps at once, whatever stands in the way of the CRL, and where a certificate is not all that lets the role in.
+fn keep_out(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
     let open = ["not-enforced", "put-back", "failed"];
-    if !outcome
-        .places
-        .iter()
-        .any(|line| open.contains(&line.outcome))
-    {
-        return Ok(());
-    }
-    let leaves = outcome.revoked.iter().chain(&outcome.already);
-    let leaves = leaves.map(|it| &it.leaf);
-    let clients = leaves.filter(|leaf| leaf.profile == Profile::Client.as_str());
-    let roles: BTreeSet<&str> = clients.map(|leaf| &*leaf.name).collect();
+    let mut places = outcome.places.iter();
+    let is_open = places.any(|line| open.contains(&line.outcome));
+    let roles: Vec<&str> = match is_open {
+        true => outcome.roles(),
+        false => {
+            let ways_in = outcome.without_certificate.iter();
+            let roles: BTreeSet<&str> = ways_in.map(|way| &*way.role).collect();
+            roles.into_iter().collect()
+        }
+    };
+    let when = match is_open {
+        true => "meanwhile  ",
+        false => "  ",
+    };
     for role in roles.into_iter().take(NAMED) {
         let role = printable(&role.replace('"', "\"\""));
         writeln!(
             out,
-            "meanwhile  ALTER ROLE \"{role}\" NOLOGIN;  keeps that role out, whatever it comes with"
+            "{when}ALTER ROLE \"{role}\" NOLOGIN;  keeps that role out, whatever it comes with"
         )?;
     }
     Ok(())

@@ -1,7 +1,6 @@
 //! What the server is asked. Views and columns are those of "System Catalogs" and "System Views"
 //! in PostgreSQL's documentation.
 
-use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use time::OffsetDateTime;
@@ -9,6 +8,7 @@ use time::OffsetDateTime;
 use super::super::facts::{
     Answers, FileErrorRow, HbaErrorRow, PARAMETERS, RoleRow, SettingRow, Unseen,
 };
+use crate::roles::members;
 use crate::sql::{Row, Session, SqlCause, SqlError, literal};
 
 /// The first version whose `pg_hba_file_rules` names the file.
@@ -25,7 +25,7 @@ pub(super) fn ask(session: &mut Session, major: u32) -> Answers {
         loaded: loaded(session),
         roles: rows(session, ROLES, role),
         md5: rows(session, MD5, |row| text(row, 0)),
-        members: members(session),
+        members: members(session).map_err(|error| unseen(&error)),
     }
 }
 
@@ -63,12 +63,6 @@ const ROLES: &str = "SELECT rolname, rolcanlogin, rolsuper, rolreplication, \
 
 const MD5: &str = "SELECT rolname FROM pg_authid WHERE rolpassword LIKE 'md5%' ORDER BY rolname";
 
-const MEMBERS: &str = "WITH RECURSIVE upward (member, roleid) AS ( \
-     SELECT member, roleid FROM pg_auth_members UNION \
-     SELECT upward.member, m.roleid FROM upward JOIN pg_auth_members m ON m.member = upward.roleid) \
-     SELECT a.rolname, b.rolname FROM upward JOIN pg_roles a ON a.oid = upward.member \
-     JOIN pg_roles b ON b.oid = upward.roleid";
-
 fn rows<T>(
     session: &mut Session,
     sql: &str,
@@ -76,15 +70,6 @@ fn rows<T>(
 ) -> Result<Vec<T>, Unseen> {
     let rows = session.query(sql).map_err(|error| unseen(&error))?;
     Ok(rows.iter().filter_map(read).collect())
-}
-
-fn members(session: &mut Session) -> Result<HashMap<String, HashSet<String>>, Unseen> {
-    let pairs = rows(session, MEMBERS, |row| Some((text(row, 0)?, text(row, 1)?)))?;
-    let mut members: HashMap<String, HashSet<String>> = HashMap::new();
-    for (member, group) in pairs {
-        members.entry(member).or_default().insert(group);
-    }
-    Ok(members)
 }
 
 fn loaded(session: &mut Session) -> Result<OffsetDateTime, Unseen> {

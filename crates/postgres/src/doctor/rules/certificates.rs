@@ -5,7 +5,7 @@ use pgpki_core::finding::Finding;
 
 use super::super::Located;
 use super::super::facts::Facts;
-use super::{Placed, lets_in, words};
+use super::{Placed, lets_in};
 use crate::hba::rule::{ClientCert, Method, Rule};
 
 pub(super) fn judge(placed: &[Placed<'_>], facts: &Facts) -> Vec<Located> {
@@ -25,7 +25,7 @@ pub(super) fn judge(placed: &[Placed<'_>], facts: &Facts) -> Vec<Located> {
                 "this rule ({}) demands a certificate, and ssl_ca_file is not set: clients get \
                  \"client certificates can only be checked if a root certificate store is \
                  available\"",
-                words(it.rule)
+                it.rule.in_short()
             ),
             "Set ssl_ca_file to the certificates of the CAs whose clients may come in.",
         )));

@@ -3,7 +3,7 @@
 use pgpki_core::finding::{Finding, Severity};
 
 use super::super::Located;
-use super::{Placed, is_loopback, lets_in, words};
+use super::{Placed, lets_in};
 use crate::hba::address::{Address, Network};
 use crate::hba::answer::Transport;
 use crate::hba::cover::covers;
@@ -17,13 +17,13 @@ pub(super) fn judge(placed: &[Placed<'_>]) -> Vec<Located> {
             let finding = downgrade(it, before).or_else(|| plaintext(rule));
             findings.extend(finding.map(|finding| it.located(finding)));
         }
-        if rule.method == Method::Trust && rule.client_cert().is_none() && !is_loopback(rule) {
+        if rule.method == Method::Trust && rule.client_cert().is_none() && !rule.is_loopback() {
             findings.push(it.located(Finding::warning(
                 "hba-trust",
                 format!(
                     "this rule ({}) lets anybody in as any role that it is for, and asks for \
                      nothing",
-                    words(rule)
+                    rule.in_short()
                 ),
                 "Write cert or scram-sha-256 for trust.",
             )));
@@ -79,8 +79,8 @@ fn downgrade(it: &Placed<'_>, before: &[Placed<'_>]) -> Option<Finding> {
             "whom {} ({}) refuses for want of a certificate comes again without TLS \
              (sslmode=prefer, libpq's default), and this rule ({}) lets it",
             strict.place(it),
-            words(strict.rule),
-            words(it.rule)
+            strict.rule.in_short(),
+            it.rule.in_short()
         ),
         "Put \"hostnossl all all all reject\" above both, or write hostssl for host here.",
     ))
@@ -88,13 +88,13 @@ fn downgrade(it: &Placed<'_>, before: &[Placed<'_>]) -> Option<Finding> {
 
 fn plaintext(rule: &Rule) -> Option<Finding> {
     // What does not leave the machine is nobody's concern.
-    (!is_loopback(rule)).then(|| {
+    (!rule.is_loopback()).then(|| {
         Finding::warning(
             "hba-plaintext",
             format!(
                 "this rule ({}) lets clients in without TLS, and everything that they say can be \
                  read on the way",
-                words(rule)
+                rule.in_short()
             ),
             "Write hostssl for host here, or put \"hostnossl all all all reject\" above it.",
         )
@@ -102,7 +102,7 @@ fn plaintext(rule: &Rule) -> Option<Finding> {
 }
 
 fn severity(rule: &Rule) -> Severity {
-    match is_loopback(rule) {
+    match rule.is_loopback() {
         true => Severity::Info,
         false => Severity::Warning,
     }
