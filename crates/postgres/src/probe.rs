@@ -49,7 +49,16 @@ pub fn probe(endpoint: &Endpoint, deadline: Instant) -> Result<Served, ProbeErro
 #[derive(Debug)]
 pub struct Probe<'a> {
     endpoint: &'a Endpoint,
-    client: Option<(&'a ClientCredential, &'a Login)>,
+    client: Option<Client<'a>>,
+}
+
+/// Who comes, and how far.
+#[derive(Clone, Copy, Debug)]
+struct Client<'a> {
+    credential: &'a ClientCredential,
+    login: &'a Login,
+    /// Whether it waits for the session.
+    waits: bool,
 }
 
 impl<'a> Probe<'a> {
@@ -69,9 +78,24 @@ impl<'a> Probe<'a> {
     #[must_use]
     pub fn client(self, credential: &'a ClientCredential, login: &'a Login) -> Self {
         Self {
-            client: Some((credential, login)),
+            client: Some(Client {
+                credential,
+                login,
+                waits: false,
+            }),
             ..self
         }
+    }
+
+    /// Where the login has to prove no more, waits for the session to begin, and ends it: whether there are such a role and
+    /// such a database shows only there.
+    #[must_use]
+    pub fn to_the_session(self) -> Self {
+        let client = self.client.map(|client| Client {
+            waits: true,
+            ..client
+        });
+        Self { client, ..self }
     }
 
     /// Runs the probe.

@@ -48,6 +48,7 @@ pub(super) fn connect(
                     is_named: *is_named,
                     files,
                     mode,
+                    is_real: login.is_some(),
                     login: login.cloned().unwrap_or_default(),
                 };
                 attempt.run((Instant::now() + PATIENCE).min(until), now, &mut sight);
@@ -79,6 +80,8 @@ struct Attempt<'a> {
     files: &'a Files,
     mode: SslMode,
     login: Login,
+    /// Whether somebody means to log in like that.
+    is_real: bool,
 }
 
 impl Attempt<'_> {
@@ -94,6 +97,9 @@ impl Attempt<'_> {
         let mut probe = Probe::new(self.endpoint);
         if let Some(credential) = credential {
             probe = probe.client(credential, &self.login);
+            if self.is_real {
+                probe = probe.to_the_session();
+            }
         }
         match probe.run(deadline) {
             Err(error) => sight.add(self.of_error(&error, credential.is_some())),
@@ -115,7 +121,9 @@ impl Attempt<'_> {
                 let passed = served.client_certificate.is_some() && served.answer.is_some();
                 sight.certificate_passed |= passed;
                 match &served.answer {
-                    Some(Answer::Error { message, .. }) => sight.add(self.of_refusal(message)),
+                    Some(Answer::Error {
+                        message, sqlstate, ..
+                    }) => sight.add(self.of_refusal(message, sqlstate.as_deref())),
                     _ => {
                         sight.role_passed |= passed;
                         if is_trusted {
@@ -207,11 +215,8 @@ impl Attempt<'_> {
         }
     }
 
-    fn of_refusal(&self, message: &str) -> Finding {
-        let hint = first(message).map_or_else(
-            || "Look into the server's log, which says more than it tells clients.".to_owned(),
-            advice,
-        );
+    fn of_refusal(&self, message: &str, sqlstate: Option<&str>) -> Finding {
+        let hint = first(message).map_or_else(|| by_sqlstate(sqlstate).to_owned(), advice);
         Finding::error(
             "login-refused",
             format!(
@@ -270,6 +275,22 @@ impl Attempt<'_> {
             format!("{} speaks {version}{certificate}{login}", self.endpoint),
             "Nothing has to be done.",
         )
+    }
+}
+
+/// What to do about a session that does not begin; see "PostgreSQL Error Codes" in PostgreSQL's documentation.
+fn by_sqlstate(sqlstate: Option<&str>) -> &'static str {
+    match sqlstate {
+        Some("3D000") => {
+            "Create the database, or name one that is there with dbname=: where none is named, it is the one that is \
+             called like the role."
+        }
+        Some("28000") => "Let the role log in: CREATE ROLE … LOGIN, or ALTER ROLE … LOGIN.",
+        Some("42501") => "Let the role into the database: GRANT CONNECT ON DATABASE … TO ….",
+        Some("53300") => {
+            "Too many are connected: try again, or raise the limit (max_connections, CONNECTION LIMIT)."
+        }
+        _ => "Look into the server's log, which says more than it tells clients.",
     }
 }
 

@@ -42,6 +42,20 @@ pub(super) const ENTRIES: &[Entry] = &[
         ],
     },
     Entry {
+        name: "session-ended",
+        title: "An administrator has ended the session",
+        cause: "pg_terminate_backend, or the server was shut down. pgpki revoke, and rotate --issuing \
+                --compromised, end the sessions that came in with what they revoke.",
+        checks: &[
+            "a new connection: pgpki doctor --client 'host=…'",
+            "at the authority, whether the role's certificate was revoked: pgpki inspect --all",
+        ],
+        fix: "Connect again. If that is refused with \"certificate revoked\", have a new one issued: \
+              pgpki issue-client ROLE.",
+        findings: &["client-certificate-refused"],
+        texts: &["terminating connection due to administrator command"],
+    },
+    Entry {
         name: "driver-hides-cause",
         title: "The driver's message leaves the cause out",
         cause: "It is the text of the outermost error. tokio-postgres keeps the cause in source(), \

@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use postgres_protocol::message::frontend;
 
 use super::connection::Connection;
-use super::message::{Answer, quoted, read_answer};
+use super::message::{Answer, MessageError, quoted, read_answer};
 use super::{Cause, Stage};
 
 /// How TLS begins; libpq's `sslnegotiation`.
@@ -57,7 +57,7 @@ pub(super) fn request(connection: &mut Connection, negotiation: Negotiation) -> 
 
 /// Reads the rest of an error.
 fn refusal(connection: &mut Connection, start: &[u8]) -> Cause {
-    match first_answer(connection, start.to_vec(), Stage::SslRequest) {
+    match answer(connection, start.to_vec(), read_answer, Stage::SslRequest) {
         Ok(Answer::Error {
             sqlstate, message, ..
         }) => Cause::Server { sqlstate, message },
@@ -68,15 +68,16 @@ fn refusal(connection: &mut Connection, start: &[u8]) -> Cause {
     }
 }
 
-/// Reads until the first message is whole.
-pub(super) fn first_answer(
+/// Reads until there is enough for an answer.
+pub(super) fn answer(
     from: &mut impl Read,
     mut bytes: Vec<u8>,
+    read: impl Fn(&[u8], bool) -> Result<Option<Answer>, MessageError>,
     stage: Stage,
 ) -> Result<Answer, Cause> {
     let mut is_all = false;
     loop {
-        match read_answer(&bytes, is_all) {
+        match read(&bytes, is_all) {
             Ok(Some(answer)) => return Ok(answer),
             Ok(None) if is_all => return Err(Cause::Closed(stage)),
             Ok(None) => {}

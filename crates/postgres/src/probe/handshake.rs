@@ -16,9 +16,10 @@ use webpki::EndEntityCert;
 
 use super::client::Presenter;
 use super::connection::Connection;
-use super::encryption::first_answer;
-use super::plaintext::startup;
-use super::{Answer, Cause, ClientCredential, Endpoint, Login, Negotiation, Stage};
+use super::encryption;
+use super::message::{read_answer, read_outcome};
+use super::plaintext::{startup, terminate};
+use super::{Answer, Cause, Client, Endpoint, Negotiation, Stage};
 
 /// PostgreSQL's protocol in ALPN (RFC 7301), from PostgreSQL 17 on.
 const ALPN: &[u8] = b"postgresql";
@@ -77,18 +78,18 @@ pub struct CertificateRequest {
 pub(super) fn shake(
     mut connection: Connection,
     endpoint: &Endpoint,
-    client: Option<(&ClientCredential, &Login)>,
+    client: Option<Client<'_>>,
 ) -> Result<Served, Cause> {
     let address = connection.address();
     let verifier = Arc::new(Anybody::new());
-    let presenter = Arc::new(Presenter::new(client.map(|(credential, _)| credential)));
+    let presenter = Arc::new(Presenter::new(client.map(|it| it.credential)));
     let config = config(Arc::clone(&verifier), Arc::clone(&presenter))?;
     let mut tls = ClientConnection::new(Arc::new(config), server_name(endpoint, address))
         .map_err(|error| Cause::Handshake(error.to_string()))?;
     let mut answer = None;
     let done = complete(&mut tls, &mut connection).and_then(|()| {
-        if let Some((_, login)) = client {
-            answer = Some(log_in(&mut tls, &mut connection, login)?);
+        if let Some(client) = client {
+            answer = Some(log_in(&mut tls, &mut connection, client)?);
         }
         Ok(())
     });
@@ -178,12 +179,21 @@ fn complete(tls: &mut ClientConnection, connection: &mut Connection) -> Result<(
 fn log_in(
     tls: &mut ClientConnection,
     connection: &mut Connection,
-    login: &Login,
+    client: Client<'_>,
 ) -> Result<Answer, Cause> {
     let mut stream = Stream::new(tls, connection);
-    let sent = stream.write_all(&startup(login)?);
+    let sent = stream.write_all(&startup(client.login)?);
     sent.map_err(|error| Cause::of_io(error, Stage::Startup))?;
-    first_answer(&mut stream, Vec::new(), Stage::Startup)
+    let read = match client.waits {
+        true => read_outcome,
+        false => read_answer,
+    };
+    let answer = encryption::answer(&mut stream, Vec::new(), read, Stage::Startup)?;
+    if client.waits && matches!(answer, Answer::Authentication { .. }) {
+        // A session that is not ended properly is a line in the server's log, and no more.
+        let _ = stream.write_all(&terminate());
+    }
+    Ok(answer)
 }
 
 /// A server that refuses a certificate says so and hangs up, while the client may still be sending:

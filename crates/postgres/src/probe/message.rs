@@ -4,7 +4,8 @@ use bytes::BytesMut;
 use fallible_iterator::FallibleIterator as _;
 use pgpki_core::document::printable;
 use postgres_protocol::message::backend::{
-    AUTHENTICATION_TAG, AuthenticationSaslBody, ERROR_RESPONSE_TAG, ErrorResponseBody, Message,
+    AUTHENTICATION_TAG, AuthenticationSaslBody, BACKEND_KEY_DATA_TAG, ERROR_RESPONSE_TAG,
+    ErrorResponseBody, Message, NOTICE_RESPONSE_TAG, PARAMETER_STATUS_TAG, READY_FOR_QUERY_TAG,
 };
 
 /// libpq's own limits on the length field of these messages, in bytes (`fe-connect.c`): what is
@@ -17,6 +18,12 @@ const HEADER: usize = 5;
 
 /// The most characters of a server's message that are kept.
 const SHOWN: usize = 500;
+
+/// What pg_hba.conf calls it that nobody has to prove anything.
+const TRUST: &str = "trust";
+
+/// A message that postgres-protocol does not know.
+const NEGOTIATE_PROTOCOL_VERSION_TAG: u8 = b'v';
 
 /// What a server says to a StartupMessage.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +85,45 @@ pub fn read_answer(bytes: &[u8], is_all: bool) -> Result<Option<Answer>, Message
     }
 }
 
+/// The same, and behind an `AuthenticationOk` what comes of it: the server looks for the role and the database only then, and
+/// says so with an error, or that it is ready for a query. `None` until it has.
+///
+/// # Errors
+/// As of [`read_answer`].
+pub(super) fn read_outcome(bytes: &[u8], is_all: bool) -> Result<Option<Answer>, MessageError> {
+    let first = read_answer(bytes, is_all)?;
+    if first != Some(Answer::Authentication { method: TRUST }) {
+        return Ok(first);
+    }
+    let mut rest = behind_first(bytes).unwrap_or_default();
+    loop {
+        match rest.first() {
+            None => return Ok(None),
+            Some(&ERROR_RESPONSE_TAG) => return read_answer(rest, is_all),
+            Some(&READY_FOR_QUERY_TAG) => return Ok(first),
+            Some(
+                &(BACKEND_KEY_DATA_TAG
+                | NOTICE_RESPONSE_TAG
+                | PARAMETER_STATUS_TAG
+                | NEGOTIATE_PROTOCOL_VERSION_TAG),
+            ) => {}
+            Some(_) => return Err(quoted(rest)),
+        }
+        if claimed_length(rest).is_some_and(|length| !(4..=LONGEST_ERROR).contains(&length)) {
+            return Err(quoted(rest));
+        }
+        match behind_first(rest) {
+            Some(behind) => rest = behind,
+            None => return Ok(None),
+        }
+    }
+}
+
+/// What follows the first message, once that is whole.
+fn behind_first(bytes: &[u8]) -> Option<&[u8]> {
+    bytes.get(claimed_length(bytes)? + 1..)
+}
+
 fn claimed_length(bytes: &[u8]) -> Option<usize> {
     let length = bytes.get(1..HEADER)?;
     let length = u32::from_be_bytes(length.try_into().ok()?);
@@ -86,7 +132,7 @@ fn claimed_length(bytes: &[u8]) -> Option<usize> {
 
 fn answer(message: &Message) -> Option<Answer> {
     let method = match message {
-        Message::AuthenticationOk => "trust",
+        Message::AuthenticationOk => TRUST,
         Message::AuthenticationCleartextPassword => "password",
         Message::AuthenticationMd5Password(_) => "md5",
         Message::AuthenticationSasl(body) => sasl(body),
@@ -197,6 +243,45 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_of_a_login() {
+        let start = [
+            message(b'R', &[0, 0, 0, 0]),
+            message(b'S', b"server_version\x0015.1\0"),
+            message(b'N', b"SNOTICE\0Mhello\0\0"),
+            message(b'v', &[0, 3, 0, 0, 0, 0, 0, 0]),
+            message(b'K', &[0; 8]),
+        ]
+        .concat();
+        let let_in = Answer::Authentication { method: "trust" };
+        let missing = Answer::Error {
+            sqlstate: Some("3D000".to_owned()),
+            message: "database \"x\" does not exist".to_owned(),
+            routine: None,
+        };
+        let refusal = message(b'E', b"C3D000\0Mdatabase \"x\" does not exist\0\0");
+        let ready = message(b'Z', b"I");
+        for (end, expected, all_of_it) in
+            [(&ready, &let_in, 1), (&refusal, &missing, refusal.len())]
+        {
+            let whole = [&start[..], end].concat();
+            assert_eq!(
+                read_outcome(&whole, false).unwrap().as_ref(),
+                Some(expected)
+            );
+            for cut in 0..start.len() + all_of_it {
+                assert_eq!(read_outcome(&whole[..cut], true).unwrap(), None, "{cut}");
+            }
+        }
+        // Who has to prove something is asked for it first.
+        let password = message(b'R', &[0, 0, 0, 3]);
+        let asks = Answer::Authentication { method: "password" };
+        assert_eq!(read_outcome(&password, false).unwrap(), Some(asks));
+        assert!(read_outcome(&[&start[..], b"S\0\0\0\x03"].concat(), false).is_err());
+        assert!(read_outcome(&[&start[..], b"S\x7f\0\0\x03"].concat(), false).is_err());
+        assert!(read_outcome(&[&start[..], b"D\0\0\0\x08abcd"].concat(), false).is_err());
+    }
+
+    #[test]
     fn errors_of_a_postmaster_that_cannot_fork() {
         let text = b"Ecould not fork new process for connection: no memory\n";
         assert_eq!(read_answer(text, false).unwrap(), None);
@@ -233,14 +318,17 @@ mod tests {
             is_all in any::<bool>(),
         ) {
             let bytes = [&[tag], &length.to_be_bytes()[..], &body].concat();
-            let said = match read_answer(&bytes, is_all) {
-                Ok(Some(Answer::Error { sqlstate, message, routine })) => {
-                    [sqlstate.unwrap_or_default(), message, routine.unwrap_or_default()].concat()
-                }
-                Ok(_) => String::new(),
-                Err(error) => error.to_string(),
-            };
-            prop_assert!(!said.chars().any(char::is_control), "{said:?}");
+            let behind = [message(b'R', &[0, 0, 0, 0]), bytes.clone()].concat();
+            for answer in [read_answer(&bytes, is_all), read_outcome(&behind, is_all)] {
+                let said = match answer {
+                    Ok(Some(Answer::Error { sqlstate, message, routine })) => {
+                        [sqlstate.unwrap_or_default(), message, routine.unwrap_or_default()].concat()
+                    }
+                    Ok(_) => String::new(),
+                    Err(error) => error.to_string(),
+                };
+                prop_assert!(!said.chars().any(char::is_control), "{said:?}");
+            }
         }
     }
 }

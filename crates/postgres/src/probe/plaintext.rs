@@ -6,7 +6,8 @@ use bytes::BytesMut;
 use postgres_protocol::message::frontend;
 
 use super::connection::Connection;
-use super::encryption::first_answer;
+use super::encryption::answer;
+use super::message::read_answer;
 use super::{Answer, Cause, Endpoint, Login, ProbeError, Stage};
 
 /// What came of a login without TLS.
@@ -55,15 +56,20 @@ pub fn plaintext(
 
 fn ask(mut connection: Connection, login: &Login) -> Result<Answer, Cause> {
     connection.send(&startup(login)?, Stage::Startup)?;
-    let answer = first_answer(&mut connection, Vec::new(), Stage::Startup)?;
+    let answer = answer(&mut connection, Vec::new(), read_answer, Stage::Startup)?;
     if answer == (Answer::Authentication { method: "trust" }) {
-        let mut message = BytesMut::new();
-        frontend::terminate(&mut message);
         // A session that is not ended properly is a line in the server's log, and no more.
-        let _ = connection.send(&message, Stage::Startup);
+        let _ = connection.send(&terminate(), Stage::Startup);
     }
     connection.leave();
     Ok(answer)
+}
+
+/// A Terminate message.
+pub(super) fn terminate() -> BytesMut {
+    let mut message = BytesMut::new();
+    frontend::terminate(&mut message);
+    message
 }
 
 /// A StartupMessage.

@@ -104,6 +104,33 @@ fn another_role() {
     );
 }
 
+/// All of it shows only after the server has said that nothing more has to be proven.
+#[test]
+fn a_session_that_does_not_begin() {
+    for programs in ServerPrograms::every() {
+        let pairing = Pairing::on(&programs);
+        let sql = |sql: &str| pairing.cluster.sql(sql);
+        sql("create database shut");
+        sql("revoke connect on database shut from public");
+        let refused = |dbname: &str, message: &str, hint: &str| {
+            let conninfo = pairing.conninfo(&format!("sslmode=verify-full dbname={dbname}"));
+            let seen = Seen::of(&mut pairing.command(&conninfo));
+            seen.assert(&["login-refused"]);
+            let found = seen.finding("login-refused");
+            let says = |field: &str, text: &str| found[field].as_str().unwrap().contains(text);
+            assert!(says("message", message) && says("hint", hint), "{found}");
+        };
+        refused("nope", "database \"nope\" does not exist", "dbname=");
+        refused("shut", "permission denied for database", "GRANT CONNECT");
+        sql("alter role alice nologin");
+        refused("postgres", "not permitted to log in", "ALTER ROLE");
+        sql("alter role alice login connection limit 0");
+        refused("postgres", "too many connections", "CONNECTION LIMIT");
+        sql("drop role alice");
+        refused("postgres", "role \"alice\" does not exist", "CREATE ROLE");
+    }
+}
+
 #[test]
 fn another_host_name() {
     let pairing = Pairing::new();

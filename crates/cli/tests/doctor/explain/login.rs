@@ -182,3 +182,24 @@ fn hostssl_without_tls() {
         explained(&cluster.log(), &["server-without-tls"]);
     }
 }
+
+#[test]
+fn a_session_that_was_ended() {
+    for programs in ServerPrograms::every() {
+        let cluster = Cluster::builder().programs(&programs).start().unwrap();
+        let mut psql = cluster.psql_command();
+        let socket = format!(
+            "host={} port={}",
+            cluster.socket_dir().display(),
+            cluster.port()
+        );
+        psql.args(["-d", &format!("{socket} user=postgres dbname=postgres")]);
+        let output = psql
+            .args(["-c", "select pg_terminate_backend(pg_backend_pid())"])
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        // libpq adds that the connection is gone.
+        explained(&said, &["session-ended", "closed-without-reason"]);
+    }
+}
