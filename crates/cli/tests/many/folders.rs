@@ -51,6 +51,27 @@ fn a_folder_that_was_moved_away_is_reported_and_not_made_again() {
 }
 
 #[test]
+fn of_many_that_were_moved_away_some_are_named_and_what_failed_stands_behind_them() {
+    let scene = authority::new();
+    let roles: Vec<String> = (0..60).map(|n| format!("role{n:02}")).collect();
+    let mut command = scene.command(["issue-client", "--out", "clients", "zoe"]);
+    pgpki_testing::run(command.args(&roles));
+    for role in &roles {
+        fs::remove_dir_all(scene.path("clients").join(role)).unwrap();
+    }
+    let zoe = scene.path("clients/zoe/postgresql.crt");
+    fs::write(zoe, "something else").unwrap();
+    let said = scene.pgpki("rotate --force");
+    let lines: Vec<&str> = said.lines().collect();
+    let moved = |line: &&&str| line.starts_with("moved away");
+    assert_eq!(lines.iter().take_while(moved).count(), 50, "{said}");
+    assert_eq!(lines[50], "  … and 10 more moved away; --json names all");
+    assert_eq!(lines.iter().filter(moved).count(), 50, "{said}");
+    let rest = lines[51..].join("\n");
+    assert!(rest.contains("left alone  client zoe"), "{said}");
+}
+
+#[test]
 fn a_folder_that_holds_something_else_is_left_alone() {
     let scene = authority::new();
     scene.pgpki("issue-client alice --out clients");

@@ -15,7 +15,7 @@ use crate::exit::Failure;
 use crate::show::{self, BAD, GOOD, STRONG, WARNING};
 use crate::tokens;
 
-/// How many of those who must be handed a new certificate are named; the rest is counted.
+/// How many of those who must be handed a new certificate, and of folders that were moved away, are named; the rest is counted.
 const NAMED: usize = 50;
 
 pub(super) fn print(
@@ -36,9 +36,7 @@ pub(super) fn print(
     issuing_ca(outcome, out)?;
     given_up(outcome, out)?;
     unendorsed(outcome, out)?;
-    for line in &outcome.places {
-        place(line, out)?;
-    }
+    places(&outcome.places, out)?;
     locked(outcome, out)?;
     elsewhere(outcome, out)?;
     lost(outcome, out)?;
@@ -347,6 +345,22 @@ fn to_certify(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
 /// The date of an RFC 3339 time; the rest is for programs.
 fn day(time: &str) -> &str {
     time.split('T').next().unwrap_or(time)
+}
+
+/// What was moved away comes first, and not all of it: folders are there to be handed over, and what failed stands at the end.
+fn places(lines: &[Line], out: &mut impl Write) -> io::Result<()> {
+    let (moved, others): (Vec<&Line>, Vec<&Line>) =
+        lines.iter().partition(|line| line.outcome == "moved-away");
+    for line in moved.iter().take(NAMED) {
+        place(line, out)?;
+    }
+    if let Some(more @ 1..) = moved.len().checked_sub(NAMED) {
+        writeln!(out, "  … and {more} more moved away; --json names all")?;
+    }
+    for line in others {
+        place(line, out)?;
+    }
+    Ok(())
 }
 
 fn place(line: &Line, out: &mut impl Write) -> io::Result<()> {
