@@ -19,7 +19,7 @@ use crate::ca_store::{CaStore, CaStoreError, directory_of};
 use crate::credential::{Signer, Trust, chain};
 use crate::endorsing::Endorsing;
 use crate::hierarchy::{Hierarchy, end_of_leaves};
-use crate::ledger::{self, CaState, Crl, KnownCa, Ledger, LedgerError};
+use crate::ledger::{self, CaState, Crl, Earlier, KnownCa, Ledger, LedgerError};
 use crate::requested::waiting_for;
 use crate::secrets::{SecretError, Secrets};
 use crate::settings::{self, Settings, SettingsError};
@@ -379,17 +379,17 @@ impl Authority {
         &self.hierarchy
     }
 
-    /// The end of the last client certificate of a role that still counts at `now`.
-    pub fn live_until(
+    /// What a role has had until `now`, if that has not ended.
+    pub fn earlier(
         &self,
         role: &Role,
         now: OffsetDateTime,
-    ) -> Result<Option<OffsetDateTime>, AuthorityError> {
+    ) -> Result<Option<Earlier>, AuthorityError> {
         let is_revoked = |ca| {
             let ca = self.hierarchy.ca(ca);
             ca.is_some_and(|ca| ca.state.is_revoked())
         };
-        Ok(self.ledger.live_until(role, is_revoked, now)?)
+        Ok(self.ledger.earlier(role, is_revoked, now)?)
     }
 
     /// Whether the key of the newest root needs a passphrase.

@@ -18,7 +18,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
 
 pub use self::cas::{CaId, CaState, Cross, KnownCa};
 pub(crate) use self::cas::{Crl, NewCrl, Succession};
-pub use self::certificates::{Certificate, Count, Leaf, LeafHolder};
+pub use self::certificates::{Certificate, Count, Earlier, Leaf, LeafHolder};
 pub use self::endorsements::Endorsement;
 pub use self::places::{KnownPlace, Place, PlaceKind, UnknownPlaceKind};
 

@@ -79,6 +79,18 @@ pub struct Count {
     pub expired: u64,
 }
 
+/// What a role had before it is issued another certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Earlier {
+    /// A certificate that goes on counting.
+    Live {
+        /// Its end.
+        until: OffsetDateTime,
+    },
+    /// None that counts, and at least one that was revoked.
+    Revoked,
+}
+
 impl Ledger {
     /// The certificates of installations that no longer count at `now`.
     pub fn expired_installations(
@@ -144,24 +156,31 @@ impl Ledger {
         })
     }
 
-    /// The end of the last client certificate of `role` that still counts at `now`: it was not revoked, and neither was
-    /// its CA, which is for `is_revoked` to say.
-    pub(crate) fn live_until(
+    /// What `role` has had until `now` that has not ended: the last client certificate that counts, or else that one was
+    /// revoked. One whose CA was revoked, which is for `is_revoked` to say, does not count; that is not its holder's doing.
+    pub(crate) fn earlier(
         &self,
         role: &Role,
         is_revoked: impl Fn(CaId) -> bool,
         now: OffsetDateTime,
-    ) -> Result<Option<OffsetDateTime>, LedgerError> {
-        let valid = self.query(
-            "SELECT issuer, not_after FROM certificates
-             WHERE common_name = ?1 AND profile = 'client' AND not_after >= ?2 AND NOT revoked
+    ) -> Result<Option<Earlier>, LedgerError> {
+        let had = self.query(
+            "SELECT issuer, not_after, revoked FROM certificates
+             WHERE common_name = ?1 AND profile = 'client' AND not_after >= ?2
              ORDER BY not_after DESC",
             params![role.as_str(), now.unix_timestamp()],
-            |row| Ok((CaId(row.get(0)?), instant(row, 1)?)),
+            |row| Ok((CaId(row.get(0)?), instant(row, 1)?, row.get(2)?)),
         )?;
-        let mut valid = valid.into_iter();
-        let last = valid.find(|(issuer, _)| !is_revoked(*issuer));
-        Ok(last.map(|(_, end)| end))
+        let last = had
+            .iter()
+            .find(|(issuer, _, revoked)| !revoked && !is_revoked(*issuer));
+        Ok(match last {
+            Some((_, until, _)) => Some(Earlier::Live { until: *until }),
+            None => had
+                .iter()
+                .any(|(_, _, revoked)| *revoked)
+                .then_some(Earlier::Revoked),
+        })
     }
 
     /// The certificates that end soonest, from `since` on; those that were replaced or revoked do not count.

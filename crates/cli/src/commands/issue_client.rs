@@ -8,17 +8,16 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use pgpki_authority::format::Format;
-use pgpki_authority::ledger::{Place, PlaceKind};
+use pgpki_authority::ledger::{Earlier, Place, PlaceKind};
 use pgpki_authority::{Authority, HandOver, OnFailure};
 use pgpki_core::document::printable;
 use pgpki_core::issue::{Holder, Issued};
 use pgpki_core::name::Role;
 use pgpki_fs::{Owner, Shelf};
-use time::OffsetDateTime;
 
 use self::parcels::Sent;
 use self::sealed::Sealed;
-use super::{engine_path, server};
+use super::{earlier, engine_path, server};
 use crate::Clock;
 use crate::args::IssueClient;
 use crate::exit::{Exit, Failure};
@@ -60,12 +59,12 @@ pub(crate) fn run(args: &IssueClient, clock: Clock) -> Result<Exit, Failure> {
         })
     };
     let places = roles.iter().map(place).collect::<Result<Vec<_>, _>>()?;
-    let others = still_valid(&authority, &roles, now)?;
+    let had = earlier::of(&authority, roles.iter(), now)?;
     let former = former(&authority, &places)?;
     if !args.encrypt_to.is_empty() {
         let recipients = parcels::recipients(&args.encrypt_to)?;
         let sent = parcels::send(&mut authority, &places, &recipients, &sealed, now);
-        return report_sent(sent?, &others);
+        return report_sent(sent?, &had);
     }
     sealed.show()?;
     let (shelf, created) = Shelf::prepare(&out)?;
@@ -77,7 +76,7 @@ pub(crate) fn run(args: &IssueClient, clock: Clock) -> Result<Exit, Failure> {
     drop(shelf);
     let done = server::undo(done.map_err(Failure::from), created)?;
     let mut stdout = anstream::stdout().lock();
-    report(&done, &others, &former, &out, &mut stdout)?;
+    report(&done, &had, &former, &out, &mut stdout)?;
     drop(stdout);
     failures(done)
 }
@@ -142,24 +141,9 @@ fn roles(args: &IssueClient) -> Result<Vec<Role>, Failure> {
     }
 }
 
-/// For each role, until when a certificate that it already has is valid.
-fn still_valid(
-    authority: &Authority,
-    roles: &[Role],
-    now: OffsetDateTime,
-) -> Result<Vec<(Role, OffsetDateTime)>, Failure> {
-    let mut valid = Vec::new();
-    for role in roles {
-        if let Some(end) = authority.live_until(role, now)? {
-            valid.push((role.clone(), end));
-        }
-    }
-    Ok(valid)
-}
-
 fn report(
     done: &HandOver,
-    others: &[(Role, OffsetDateTime)],
+    had: &[(Role, Earlier)],
     former: &Former,
     out_dir: &Path,
     out: &mut impl Write,
@@ -183,7 +167,7 @@ fn report(
     if let Some(note) = issued.first().and_then(|issued| server::cut_note(issued)) {
         writeln!(out, "  {note}")?;
     }
-    already(others, out)?;
+    earlier::print(had, out)?;
     gone(done, former, out)?;
     let readable = |place: &&Place| place.formats.contains(&Format::Libpq);
     let made = done.done.iter().map(|(place, _)| place);
@@ -234,12 +218,12 @@ fn gone(done: &HandOver, former: &Former, out: &mut impl Write) -> io::Result<()
     }
 }
 
-fn report_sent(sent: Sent, others: &[(Role, OffsetDateTime)]) -> Result<Exit, Failure> {
+fn report_sent(sent: Sent, had: &[(Role, Earlier)]) -> Result<Exit, Failure> {
     let mut out = anstream::stdout().lock();
     for (place, issued) in &sent.done {
         line(place, issued, &mut out)?;
     }
-    already(others, &mut out)?;
+    earlier::print(had, &mut out)?;
     writeln!(
         out,
         "\n{FAINT}The recipient opens it with age -d -i KEY FILE | tar x. No rotation renews it.{FAINT:#}"
@@ -258,25 +242,6 @@ fn line(place: &Place, issued: &Issued, out: &mut impl Write) -> io::Result<()> 
     let role = show::holder(&place.holder);
     let path = printable(&place.path.to_string_lossy());
     writeln!(out, "{STRONG}{role}{STRONG:#}  until {until}  {path}")
-}
-
-/// Who had a certificate before, which goes on counting.
-fn already(others: &[(Role, OffsetDateTime)], out: &mut impl Write) -> io::Result<()> {
-    for (role, end) in others.iter().take(LISTED) {
-        let (role, end) = (printable(role.as_str()), show::date(*end));
-        writeln!(
-            out,
-            "  {role} already had a certificate, which stays valid until {end}"
-        )?;
-    }
-    if others.len() > LISTED {
-        let more = others.len() - LISTED;
-        writeln!(
-            out,
-            "  and {more} more roles already had one that stays valid"
-        )?;
-    }
-    Ok(())
 }
 
 /// Some folders may have failed after the others had been made.

@@ -5,6 +5,7 @@ pub(crate) mod configure;
 pub(crate) mod connect;
 pub(crate) mod convert;
 pub(crate) mod doctor;
+mod earlier;
 mod engine_path;
 pub(crate) mod export;
 pub(crate) mod init;

@@ -7,16 +7,13 @@ mod report;
 use std::io;
 
 use pgpki_authority::{Authority, DeliverError, SignError};
-use pgpki_core::issue::Holder;
-use pgpki_core::name::Role;
 use pgpki_fs::Shelf;
-use time::OffsetDateTime;
 
 pub(super) use self::order::folder;
 
 use self::order::Wanted;
 use self::report::Signed;
-use super::server;
+use super::{earlier, server};
 use crate::Clock;
 use crate::args::Sign;
 use crate::exit::{Exit, Failure};
@@ -38,7 +35,7 @@ pub(crate) fn run(args: &Sign, clock: Clock) -> Result<Exit, Failure> {
     let mut authority = args
         .home
         .open_to_sign(&args.token, &args.issuing_passphrase)?;
-    let others = still_valid(&authority, &wanted, clock())?;
+    let had = earlier::of(&authority, wanted.iter().filter_map(Wanted::role), clock())?;
     let (shelf, created) = Shelf::prepare(&out)?;
     let signed = check_all(&authority, &wanted, &shelf).and_then(|()| {
         // What a run that was killed has left; what cannot be removed is in nobody's way.
@@ -47,7 +44,7 @@ pub(crate) fn run(args: &Sign, clock: Clock) -> Result<Exit, Failure> {
     });
     drop(shelf);
     let Signed { done, failed } = server::undo(signed, created)?;
-    report::print(&done, &others, &mut anstream::stdout().lock())?;
+    report::print(&done, &had, &mut anstream::stdout().lock())?;
     failed.map_or(Ok(Exit::Done), Err)
 }
 
@@ -64,23 +61,6 @@ fn check_all(authority: &Authority, wanted: &[Wanted], shelf: &Shelf) -> Result<
         let checked = authority.check_order(&wanted.order, shelf);
         checked.map_err(|error| wanted.failure(error))
     })
-}
-
-/// For each role, until when a certificate that it already has is valid.
-fn still_valid(
-    authority: &Authority,
-    wanted: &[Wanted],
-    now: OffsetDateTime,
-) -> Result<Vec<(Role, OffsetDateTime)>, Failure> {
-    let mut valid = Vec::new();
-    for wanted in wanted {
-        if let Holder::Client(role) = &wanted.order.holder
-            && let Some(end) = authority.live_until(role, now)?
-        {
-            valid.push((role.clone(), end));
-        }
-    }
-    Ok(valid)
 }
 
 /// # Errors

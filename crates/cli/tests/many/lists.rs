@@ -67,3 +67,20 @@ fn a_role_with_a_live_certificate_gets_another_and_is_told_so() {
     assert!(!said.contains("bob already"), "{said}");
     assert_eq!(issued_to(&certificates(&scene), "alice"), 2);
 }
+
+#[test]
+fn a_role_that_was_revoked_comes_in_again_and_is_told_of() {
+    let scene = authority::new();
+    scene.pgpki("issue-client alice bob --out clients");
+    // No server uses the installation, which is an exit status of its own.
+    let output = scene.command(["revoke", "alice"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let again = "alice was revoked before";
+    let said = scene.pgpki("issue-client alice bob --out clients");
+    assert!(said.contains(again), "{said}");
+    assert!(said.contains("bob already had a certificate"), "{said}");
+    // Now she has one that counts.
+    let said = scene.pgpki("issue-client alice --out clients");
+    assert!(said.contains("alice already had a certificate"), "{said}");
+    assert!(!said.contains(again), "{said}");
+}

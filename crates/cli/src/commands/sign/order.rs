@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use pgpki_authority::{Order, SignError};
 use pgpki_core::document::printable;
 use pgpki_core::issue::Holder;
+use pgpki_core::name::Role;
 use pgpki_core::request::{Request, RequestError};
 
 use super::super::server;
@@ -25,6 +26,14 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
+    /// The role that it is for, if it is for one.
+    pub(super) fn role(&self) -> Option<&Role> {
+        match &self.order.holder {
+            Holder::Client(role) => Some(role),
+            Holder::Server(_) => None,
+        }
+    }
+
     /// Why it was not signed, with the file that it came from.
     pub(super) fn failure(&self, error: SignError) -> Failure {
         let failure = Failure::from(error);

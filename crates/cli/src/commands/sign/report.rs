@@ -3,12 +3,12 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use pgpki_core::document::{RequestFacts, printable};
+use pgpki_authority::ledger::Earlier;
+use pgpki_core::document::RequestFacts;
 use pgpki_core::issue::{Holder, Issued};
 use pgpki_core::name::Role;
-use time::OffsetDateTime;
 
-use super::super::server;
+use super::super::{earlier, server};
 use super::order::{Wanted, shown};
 use crate::exit::Failure;
 use crate::show::{self, FAINT, STRONG};
@@ -58,10 +58,10 @@ pub(super) fn shortened(text: &str) -> String {
     }
 }
 
-/// `others`: roles that had a certificate before, and until when it counts.
+/// `had`: what roles had before.
 pub(super) fn print(
     done: &[(Holder, Issued, PathBuf)],
-    others: &[(Role, OffsetDateTime)],
+    had: &[(Role, Earlier)],
     out: &mut impl Write,
 ) -> io::Result<()> {
     for (holder, issued, path) in done {
@@ -72,13 +72,7 @@ pub(super) fn print(
             writeln!(out, "  {note}")?;
         }
     }
-    for (role, end) in others {
-        let (role, end) = (printable(role.as_str()), show::date(*end));
-        writeln!(
-            out,
-            "  {role} already had a certificate, which stays valid until {end}"
-        )?;
-    }
+    earlier::print(had, out)?;
     writeln!(
         out,
         "\n{FAINT}What is in each folder goes beside the key that the request was made with. When it is due, it takes\n\
