@@ -19,6 +19,7 @@ use crate::deliver::{
     texts,
 };
 use crate::ledger::{KnownPlace, Place};
+use crate::uninterrupted::uninterrupted;
 
 /// How many credentials are made, recorded and synced together. One transaction and one sync of
 /// the file system for each batch; at some 3 KiB a credential a batch takes about 30 MB of memory.
@@ -88,6 +89,8 @@ impl Authority {
                     return Err(error);
                 }
                 result.stopped = Some(error);
+            }
+            if result.stopped.is_some() {
                 break;
             }
         }
@@ -113,6 +116,18 @@ impl Authority {
             Ok::<_, DeliverError>(credential)
         })?;
         let work: Vec<_> = credentials.iter().zip(batch).collect();
+        uninterrupted(|| self.deliver_batch(&work, run, result))?;
+        prune(batch, run.shelf, result);
+        Ok(())
+    }
+
+    /// Records the credentials and brings them to their folders.
+    fn deliver_batch<'a>(
+        &mut self,
+        work: &Work<'a, 'a>,
+        run: &Run<'_>,
+        result: &mut HandOver,
+    ) -> Result<(), DeliverError> {
         let records: Vec<_> = work
             .iter()
             .map(|(credential, target)| (&credential.issued, target.place))
@@ -120,8 +135,8 @@ impl Authority {
         self.ledger.record(run.signer.id, &records)?;
 
         let mut lost = Vec::new();
-        let synced = stage(&work, run, result, &mut lost);
-        let (work, synced) = synced.inspect_err(|_| {
+        let staged = stage(work, run, result, &mut lost);
+        let (work, synced) = staged.inspect_err(|_| {
             let all: Vec<_> = work.iter().map(|(c, target)| target.before(c)).collect();
             // If this fails as well, the next rotation sees that others are there.
             let _ = self.ledger.take_back(&all);
@@ -152,7 +167,6 @@ impl Authority {
         if !lost.is_empty() {
             self.ledger.take_back(&lost)?;
         }
-        prune(batch, run.shelf, result);
         Ok(())
     }
 

@@ -32,6 +32,7 @@ pub mod settings;
 mod sign;
 mod succession;
 mod tokens;
+mod uninterrupted;
 
 pub use authority::{Authority, AuthorityError, Founding};
 pub use backup::{BackupError, Found, Remembered, Restored, Seal, Written};

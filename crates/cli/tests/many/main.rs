@@ -4,5 +4,6 @@
 
 mod authority;
 mod folders;
+mod interrupted;
 mod lists;
 mod side_by_side;
