@@ -25,7 +25,10 @@ fn link_the_unwinder() {
 fn lay_side_by_side_what_runs() {
     println!("cargo:rerun-if-changed=order.ld");
     let dir = env::var("CARGO_MANIFEST_DIR").expect("cargo says where the package is");
-    println!("cargo:rustc-link-arg-bins=-Wl,-T,{dir}/order.ld");
+    // One by one, because a path may have a comma in it.
+    for argument in ["-T", &format!("{dir}/order.ld")] {
+        println!("cargo:rustc-link-arg-bins={argument}");
+    }
 }
 
 /// GNU's linker and LLVM's, which Rust uses where nobody says otherwise, read linker scripts. Some others do not.

@@ -149,7 +149,7 @@ mod tests {
         let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
         must(
             Command::new(rustc)
-                .arg(format!("-Clink-arg=-Wl,-T,{SCRIPT}"))
+                .args(["-Clink-arg=-T", &format!("-Clink-arg={SCRIPT}")])
                 .arg("-o")
                 .args([&program, &source]),
         )

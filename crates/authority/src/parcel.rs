@@ -11,7 +11,8 @@ use time::OffsetDateTime;
 
 use crate::authority::Authority;
 use crate::deliver::{DeliverError, Passphrases, Terms, check_text};
-use crate::ledger::Place;
+use crate::ledger::{CaId, Place};
+use crate::uninterrupted::uninterrupted;
 
 /// Why a text names no recipient.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -114,7 +115,7 @@ impl Authority {
         now: OffsetDateTime,
     ) -> Result<Issued, ParcelError> {
         check_text(&place.path)?;
-        let mut output = Output::create(&place.path, false)?;
+        let output = Output::create(&place.path, false)?;
         let profile = place.holder.profile();
         let signer = self.signer(profile, now).map_err(DeliverError::from)?;
         let trust = self.trust(profile, now).map_err(DeliverError::from)?;
@@ -126,12 +127,26 @@ impl Authority {
             now,
         };
         let credential = terms.make(place)?;
-        let issued = &credential.issued;
-        let recorded = self.ledger.record_signed(signer.id, issued);
-        recorded.map_err(DeliverError::from)?;
         let mut files = credential.files(&trust);
         files.push(page);
-        let written = pack(&issued.common_name, &files, recipients, &mut output, now);
+        let issued = &credential.issued;
+        let pack = |out: &mut Output| pack(&issued.common_name, &files, recipients, out, now);
+        uninterrupted(|| self.write_recorded(place, signer.id, issued, output, pack))?;
+        Ok(credential.issued)
+    }
+
+    /// Records a certificate, and then writes the file with it.
+    fn write_recorded(
+        &mut self,
+        place: &Place,
+        issuer: CaId,
+        issued: &Issued,
+        mut output: Output,
+        pack: impl FnOnce(&mut Output) -> io::Result<()>,
+    ) -> Result<(), ParcelError> {
+        let recorded = self.ledger.record_signed(issuer, issued);
+        recorded.map_err(DeliverError::from)?;
+        let written = pack(&mut output);
         let at = |source| IoError {
             operation: "write",
             path: place.path.clone(),
@@ -143,7 +158,7 @@ impl Authority {
         };
         let has_its_name = place.path.exists();
         match done {
-            Ok(()) => Ok(credential.issued),
+            Ok(()) => Ok(()),
             // Only the last sync has failed: somebody may take it.
             Err(ParcelError::Output(OutputError::Io(error))) if has_its_name => {
                 let source = ShelfError::Io(error);

@@ -15,6 +15,7 @@ use crate::authority::{Authority, AuthorityError};
 use crate::credential::Credential;
 use crate::deliver::{DeliverError, check_text};
 use crate::ledger::LedgerError;
+use crate::uninterrupted::uninterrupted;
 
 /// Why a request was not signed.
 #[derive(Debug, thiserror::Error)]
@@ -97,21 +98,24 @@ impl Authority {
         let issued = issued.map_err(AuthorityError::from)?;
         let credential = Credential::new(issued, &signer.chain);
         let issued = &credential.issued;
-        self.ledger.record_signed(signer.id, issued)?;
-        let published = shelf
-            .stage(&credential.files(&trust), Owner::caller())
-            .and_then(|staged| Ok(staged.sync()?))
-            .and_then(|synced| shelf.publish(synced, &order.folder, false));
-        if let Err(error) = published {
-            let path = shelf.path().join(&order.folder);
-            // If this fails as well, the ledger lists a certificate that nobody has.
-            let _ = self.ledger.take_back(&[(&path, issued.serial, None)]);
-            return Err(error.into());
-        }
-        // If this fails, the former one is listed as due until it ends, and there is nothing else to it.
-        let _ = self.ledger.signed_again(&order.key.to_der(), issued);
-        let settled = shelf.settle();
-        settled.map_err(|source| DeliverError::NotSettled { source })?;
+        uninterrupted(|| {
+            self.ledger.record_signed(signer.id, issued)?;
+            let published = shelf
+                .stage(&credential.files(&trust), Owner::caller())
+                .and_then(|staged| Ok(staged.sync()?))
+                .and_then(|synced| shelf.publish(synced, &order.folder, false));
+            if let Err(error) = published {
+                let path = shelf.path().join(&order.folder);
+                // If this fails as well, the ledger lists a certificate that nobody has.
+                let _ = self.ledger.take_back(&[(&path, issued.serial, None)]);
+                return Err(error.into());
+            }
+            // If this fails, the former one is listed as due until it ends, and there is nothing else to it.
+            let _ = self.ledger.signed_again(&order.key.to_der(), issued);
+            let settled = shelf.settle();
+            settled.map_err(|source| DeliverError::NotSettled { source })?;
+            Ok::<_, SignError>(())
+        })?;
         Ok(credential.issued)
     }
 

@@ -87,15 +87,23 @@ impl LocalServers {
         users
     }
 
-    /// By which rules these roles come in without a certificate, where a cluster was found to use an installation: the cluster's
-    /// name and the rule, or why its rules could not be read.
-    pub(crate) fn ways_in(&self, roles: &[&str]) -> Vec<Result<(String, WayIn), String>> {
-        let clusters = self.clusters.iter().flatten();
-        let users = clusters.filter(|it| self.users.contains(&it.data_directory));
+    /// By which rules these roles come in without a certificate of their own, on every cluster that uses one of the
+    /// installations, told to reload or not: the cluster's name and the rule, or why that is not known.
+    pub(crate) fn ways_in<'a>(
+        &mut self,
+        installations: impl Iterator<Item = &'a Path>,
+        roles: &[&str],
+    ) -> Vec<Result<(String, WayIn), String>> {
+        let mut clusters: Vec<Cluster> = Vec::new();
+        for installation in installations {
+            clusters.extend(self.users_of(installation));
+        }
+        clusters.sort_by(|a, b| a.data_directory.cmp(&b.data_directory));
+        clusters.dedup_by(|a, b| a.data_directory == b.data_directory);
         let mut ways = Vec::new();
-        for cluster in users {
+        for cluster in clusters {
             let name = cluster.name();
-            match ways_in(cluster, roles) {
+            match ways_in(&cluster, roles) {
                 Ok(found) => ways.extend(found.into_iter().map(|way| Ok((name.clone(), way)))),
                 Err(error) => ways.push(Err(format!("{name}: {error}"))),
             }

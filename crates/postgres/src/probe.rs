@@ -55,7 +55,7 @@ pub struct Probe<'a> {
 /// Who comes, and how far.
 #[derive(Clone, Copy, Debug)]
 struct Client<'a> {
-    credential: &'a ClientCredential,
+    credential: Option<&'a ClientCredential>,
     login: &'a Login,
     /// Whether it waits for the session.
     waits: bool,
@@ -79,7 +79,20 @@ impl<'a> Probe<'a> {
     pub fn client(self, credential: &'a ClientCredential, login: &'a Login) -> Self {
         Self {
             client: Some(Client {
-                credential,
+                credential: Some(credential),
+                login,
+                waits: false,
+            }),
+            ..self
+        }
+    }
+
+    /// Begins to log in as `login`, with no certificate to present.
+    #[must_use]
+    pub fn stranger(self, login: &'a Login) -> Self {
+        Self {
+            client: Some(Client {
+                credential: None,
                 login,
                 waits: false,
             }),

@@ -167,7 +167,10 @@ fn report(
     if let Some(note) = issued.first().and_then(|issued| server::cut_note(issued)) {
         writeln!(out, "  {note}")?;
     }
-    earlier::print(had, out)?;
+    let issued: HashSet<&Path> = done.done.iter().map(|(place, _)| &*place.path).collect();
+    let is_issued = |(role, _): &&(Role, Earlier)| issued.contains(&*out_dir.join(role.as_str()));
+    let had: Vec<_> = had.iter().filter(is_issued).cloned().collect();
+    earlier::print(&had, out)?;
     gone(done, former, out)?;
     let readable = |place: &&Place| place.formats.contains(&Format::Libpq);
     let made = done.done.iter().map(|(place, _)| place);

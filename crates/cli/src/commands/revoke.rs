@@ -4,7 +4,9 @@ mod outcome;
 mod target;
 mod text;
 
-use pgpki_authority::ledger::Leaf;
+use std::path::Path;
+
+use pgpki_authority::ledger::{KnownPlace, Leaf, PlaceKind};
 
 use self::outcome::Outcome;
 use crate::Clock;
@@ -34,13 +36,20 @@ pub(crate) fn run(args: &Revoke, clock: Clock) -> Result<Exit, Failure> {
         &mut servers,
         now,
     )?;
-    authority.remember_clusters(servers.users())?;
     let outcome = Outcome::of(&done, args.reason, &args.home.flag());
-    let ways_in = servers.ways_in(&outcome.roles());
+    let places = authority.ledger().places()?;
+    let ways_in = servers.ways_in(installations(&places), &outcome.roles());
     let outcome = outcome.with_ways_in(ways_in);
+    authority.remember_clusters(servers.users())?;
     match args.json {
         true => json::report(&outcome)?,
         false => text::print(&outcome, &mut anstream::stdout().lock())?,
     }
     Ok(outcome.exit())
+}
+
+fn installations(places: &[KnownPlace]) -> impl Iterator<Item = &Path> {
+    let places = places.iter().map(|known| &known.place);
+    let installations = places.filter(|place| place.kind == PlaceKind::Installation);
+    installations.map(|place| place.path.as_path())
 }

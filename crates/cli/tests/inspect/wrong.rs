@@ -263,3 +263,22 @@ fn what_is_no_file() {
         assert!(report.stderr.starts_with("pgpki: ") && report.stderr.contains(target));
     }
 }
+
+#[test]
+fn what_may_have_a_password_in_it_is_not_printed() {
+    let scene = scene_with_authority();
+    for target in [
+        "host=h password=TOPSECRET",
+        "bob:TOPSECRET@127.0.0.1:21432",
+        "postgresql//bob:TOPSECRET@h",
+        "postgresql://bob:TOPSECRET@h:x",
+    ] {
+        let report = inspect(&scene, &[target]);
+        assert_eq!(report.status, Some(4), "{}", report.stderr);
+        assert!(!report.stderr.contains("TOPSECRET"), "{}", report.stderr);
+    }
+    // A file may be called anything.
+    let name = "bob:x@y.crt";
+    fs::copy(scene.path("tls/current/server.crt"), scene.path(name)).unwrap();
+    assert!(!inspect(&scene, &[name]).stderr.contains("not shown"));
+}

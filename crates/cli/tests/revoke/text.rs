@@ -42,7 +42,7 @@ fn a_few_lines_say_it_all() {
         [
             "not enforced  TLS: not reloaded, as asked",
             "  A server that has not loaded this CRL accepts it: reload or start it, then run revoke again to have it proven",
-            "meanwhile  ALTER ROLE \"bob\" NOLOGIN;  keeps that role out, whatever it comes with",
+            "meanwhile  ALTER ROLE \"bob\" NOLOGIN;  keeps that role out, whatever it comes with; sessions that are left go on",
         ],
         "{said}"
     );

@@ -5,7 +5,7 @@ use std::fs;
 use crate::fixture::Stage;
 use crate::stage::{LONG, copied, is_refused, revoke, says, serial_of};
 
-use pgpki_testing::await_that;
+use pgpki_testing::{Shutdown, await_that};
 
 /// Adds rules below what is there, and has the server load them.
 fn with_rules(stage: &Stage, rules: &str) {
@@ -21,15 +21,21 @@ fn the_rule_is_named_and_the_certificate_is_revoked_all_the_same() {
     // Tests come from this machine, whose own addresses do not count: a network around it does.
     with_rules(
         &stage,
-        "hostssl all password,open,closed,gone 0.0.0.0/1 scram-sha-256\nhostssl all +staff 0.0.0.0/1 trust\n",
+        "hostssl replication replica 0.0.0.0/1 trust\n\
+         hostssl all password,open,closed,gone,old 0.0.0.0/1 scram-sha-256\n\
+         hostssl all +staff 0.0.0.0/1 trust\n",
     );
-    for role in ["password", "open", "closed", "member", "gone"] {
+    for role in [
+        "password", "open", "closed", "member", "gone", "replica", "old",
+    ] {
         stage.client(role);
     }
     stage.cluster.sql(
         "set password_encryption = 'scram-sha-256';
          alter role password password 'hunter2'; alter role closed password 'hunter2';
-         alter role gone password 'hunter2' nologin; create role staff; grant staff to member",
+         alter role gone password 'hunter2' nologin; create role staff; grant staff to member;
+         alter role replica replication;
+         set password_encryption = 'md5'; alter role old password 'hunter2'",
     );
     let rules = fs::read_to_string(stage.hba()).unwrap().lines().count();
     let found = |role: &str| {
@@ -44,6 +50,7 @@ fn the_rule_is_named_and_the_certificate_is_revoked_all_the_same() {
             "file": hba,
             "line": line,
             "rule": rule,
+            "certain": true,
         }])
     };
     let password = copied(&stage, &stage.scene.path("clients/password"));
@@ -53,8 +60,10 @@ fn the_rule_is_named_and_the_certificate_is_revoked_all_the_same() {
         way_in(rules - 1, "hostssl … scram-sha-256", "password")
     );
     assert_eq!(found("member"), way_in(rules, "hostssl … trust", "member"));
-    // No password, a rule of pgpki's before it, and no login at all.
-    for role in ["open", "closed", "gone"] {
+    let replica = found("replica");
+    assert_eq!(replica, way_in(rules - 2, "hostssl … trust", "replica"));
+    // No password, a rule of pgpki's before it, no login at all, and a password that is of no use for SCRAM.
+    for role in ["open", "closed", "gone", "old"] {
         assert_eq!(found(role), serde_json::Value::Null, "{role}");
     }
 
@@ -74,12 +83,41 @@ fn the_rule_is_named_and_the_certificate_is_revoked_all_the_same() {
         lines[lines.len() - 2..],
         [
             format!(
-                "still let in  password by {data}, without a certificate: {hba}, line {} (hostssl … scram-sha-256)",
+                "still let in  password by {data}, without a certificate of its own: {hba}, line {} (hostssl … scram-sha-256)",
                 rules - 1
             ),
-            "  ALTER ROLE \"password\" NOLOGIN;  keeps that role out, whatever it comes with"
+            "  ALTER ROLE \"password\" NOLOGIN;  keeps that role out, whatever it comes with; sessions that are left go on"
                 .to_owned(),
         ],
         "{said}"
     );
+}
+
+#[test]
+fn where_nobody_is_asked_it_is_told_as_far_as_the_files_go() {
+    let mut stage = Stage::configured(&["--require-tls"]);
+    with_rules(&stage, "hostssl all +staff 0.0.0.0/1 trust\n");
+    for role in ["alice", "bob", "carol"] {
+        stage.client(role);
+    }
+    stage.cluster.sql("create role staff; grant staff to alice");
+    let certain = |report: &serde_json::Value| report["without_certificate"][0]["certain"].clone();
+    let report = revoke(&stage, 1, &["alice", "--no-reload"]);
+    assert_eq!(certain(&report), true, "{report}");
+
+    // The server keeps what it had, and what is on disk says nothing of it.
+    let (hba, text) = (stage.hba(), fs::read_to_string(stage.hba()).unwrap());
+    stage.write(&hba, text.clone() + "host all all nonsense\n");
+    let report = revoke(&stage, 1, &["carol", "--no-reload"]);
+    let problem = report["problems"][0].as_str().unwrap();
+    let line = format!("line {}", text.lines().count() + 1);
+    assert!(
+        problem.contains(&line) && problem.contains("is not known"),
+        "{problem}"
+    );
+
+    stage.write(&hba, text);
+    stage.cluster.stop(Shutdown::Fast).unwrap();
+    let report = revoke(&stage, 1, &["bob"]);
+    assert_eq!(certain(&report), false, "{report}");
 }

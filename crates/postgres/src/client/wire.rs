@@ -95,11 +95,14 @@ impl Attempt<'_> {
             None => None,
         };
         let mut probe = Probe::new(self.endpoint);
-        if let Some(credential) = credential {
-            probe = probe.client(credential, &self.login);
-            if self.is_real {
-                probe = probe.to_the_session();
-            }
+        probe = match credential {
+            Some(credential) => probe.client(credential, &self.login),
+            // libpq comes without one as well, unless there is one that it cannot use.
+            None if self.is_real && !self.files.has_certificate() => probe.stranger(&self.login),
+            None => probe,
+        };
+        if self.is_real {
+            probe = probe.to_the_session();
         }
         match probe.run(deadline) {
             Err(error) => sight.add(self.of_error(&error, credential.is_some())),
@@ -118,16 +121,25 @@ impl Attempt<'_> {
                     sight.add(finding);
                 }
                 // Its refusal would have been an alert.
-                let passed = served.client_certificate.is_some() && served.answer.is_some();
+                let passed = credential.is_some()
+                    && served.client_certificate.is_some()
+                    && served.answer.is_some();
                 sight.certificate_passed |= passed;
                 match &served.answer {
                     Some(Answer::Error {
-                        message, sqlstate, ..
-                    }) => sight.add(self.of_refusal(message, sqlstate.as_deref())),
+                        message,
+                        sqlstate,
+                        routine,
+                    }) => {
+                        let why = (sqlstate.as_deref(), routine.as_deref());
+                        sight.add(self.of_refusal(message, why));
+                    }
                     _ => {
                         sight.role_passed |= passed;
-                        if is_trusted {
-                            sight.add(self.connected(&served));
+                        match &served.no_session {
+                            Some(why) => sight.add(self.without_session(why)),
+                            None if is_trusted => sight.add(self.connected(&served, passed)),
+                            None => {}
                         }
                     }
                 }
@@ -215,8 +227,20 @@ impl Attempt<'_> {
         }
     }
 
-    fn of_refusal(&self, message: &str, sqlstate: Option<&str>) -> Finding {
-        let hint = first(message).map_or_else(|| by_sqlstate(sqlstate).to_owned(), advice);
+    fn without_session(&self, why: &str) -> Finding {
+        Finding::error(
+            "no-session",
+            format!(
+                "{} lets {} in, and then no session begins: {why}",
+                self.endpoint,
+                printable(&self.login.user)
+            ),
+            "Look into the server's log; where a pooler answers, into its log, and whether it reaches its server.",
+        )
+    }
+
+    fn of_refusal(&self, message: &str, why: (Option<&str>, Option<&str>)) -> Finding {
+        let hint = first(message).map_or_else(|| of_session(why).to_owned(), advice);
         Finding::error(
             "login-refused",
             format!(
@@ -250,7 +274,7 @@ impl Attempt<'_> {
         }
     }
 
-    fn connected(&self, served: &Served) -> Finding {
+    fn connected(&self, served: &Served, passed: bool) -> Finding {
         let version = match served.protocol {
             TlsVersion::V1_2 => "TLS 1.2",
             TlsVersion::V1_3 => "TLS 1.3",
@@ -258,9 +282,9 @@ impl Attempt<'_> {
         let user = printable(&self.login.user);
         let (certificate, login) = match &served.answer {
             Some(Answer::Authentication { method }) => {
-                let certificate = match served.client_certificate {
-                    Some(_) => ", takes the client's certificate",
-                    None => "",
+                let certificate = match passed {
+                    true => ", takes the client's certificate",
+                    false => "",
                 };
                 let login = match *method {
                     "trust" => format!("lets {user} in"),
@@ -279,15 +303,18 @@ impl Attempt<'_> {
 }
 
 /// What to do about a session that does not begin; see "PostgreSQL Error Codes" in PostgreSQL's documentation.
-fn by_sqlstate(sqlstate: Option<&str>) -> &'static str {
-    match sqlstate {
-        Some("3D000") => {
+fn of_session((sqlstate, routine): (Option<&str>, Option<&str>)) -> &'static str {
+    match (sqlstate, routine) {
+        (Some("3D000"), _) => {
             "Create the database, or name one that is there with dbname=: where none is named, it is the one that is \
              called like the role."
         }
-        Some("28000") => "Let the role log in: CREATE ROLE … LOGIN, or ALTER ROLE … LOGIN.",
-        Some("42501") => "Let the role into the database: GRANT CONNECT ON DATABASE … TO ….",
-        Some("53300") => {
+        // The rules of pg_hba.conf have the same code.
+        (Some("28000"), Some("InitializeSessionUserId")) => {
+            "Let the role log in: CREATE ROLE … LOGIN, or ALTER ROLE … LOGIN."
+        }
+        (Some("42501"), _) => "Let the role into the database: GRANT CONNECT ON DATABASE … TO ….",
+        (Some("53300"), _) => {
             "Too many are connected: try again, or raise the limit (max_connections, CONNECTION LIMIT)."
         }
         _ => "Look into the server's log, which says more than it tells clients.",
@@ -308,5 +335,19 @@ fn lower(title: &str) -> String {
     match title.strip_prefix("The ") {
         Some(rest) => format!("the {rest}"),
         None => title.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of_session;
+
+    /// Both are 28000, and only one of them is about the role.
+    #[test]
+    fn a_rule_that_refuses_is_no_role_that_may_not_log_in() {
+        let hint = |routine| of_session((Some("28000"), Some(routine)));
+        assert!(hint("InitializeSessionUserId").contains("ALTER ROLE"));
+        assert!(hint("auth_failed").contains("log"));
+        assert_ne!(hint("auth_failed"), hint("InitializeSessionUserId"));
     }
 }

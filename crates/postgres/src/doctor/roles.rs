@@ -136,6 +136,6 @@ impl Facts {
     pub(super) fn is_member(&self, role: &str, group: &[u8]) -> bool {
         let answers = self.answers.as_ref().and_then(|it| it.as_ref().ok());
         let members = answers.and_then(|answers| answers.members.as_ref().ok());
-        is_member(members, role, group)
+        is_member(members, role, group).unwrap_or(false)
     }
 }

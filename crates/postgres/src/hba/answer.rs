@@ -195,15 +195,6 @@ pub(crate) fn names_role(
     users_match(rule, role, is_member) == Match::Yes
 }
 
-/// The same, where one of them may be for it.
-pub(super) fn may_name_role(
-    rule: &Rule,
-    role: &str,
-    is_member: &impl Fn(&str, &[u8]) -> bool,
-) -> bool {
-    users_match(rule, role, is_member) != Match::No
-}
-
 fn user_matches(item: &User, role: &str, is_member: &impl Fn(&str, &[u8]) -> bool) -> Match {
     match item {
         User::All => Match::Yes,

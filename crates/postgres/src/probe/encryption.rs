@@ -57,7 +57,12 @@ pub(super) fn request(connection: &mut Connection, negotiation: Negotiation) -> 
 
 /// Reads the rest of an error.
 fn refusal(connection: &mut Connection, start: &[u8]) -> Cause {
-    match answer(connection, start.to_vec(), read_answer, Stage::SslRequest) {
+    match answer(
+        connection,
+        &mut start.to_vec(),
+        read_answer,
+        Stage::SslRequest,
+    ) {
         Ok(Answer::Error {
             sqlstate, message, ..
         }) => Cause::Server { sqlstate, message },
@@ -71,13 +76,13 @@ fn refusal(connection: &mut Connection, start: &[u8]) -> Cause {
 /// Reads until there is enough for an answer.
 pub(super) fn answer(
     from: &mut impl Read,
-    mut bytes: Vec<u8>,
+    bytes: &mut Vec<u8>,
     read: impl Fn(&[u8], bool) -> Result<Option<Answer>, MessageError>,
     stage: Stage,
 ) -> Result<Answer, Cause> {
     let mut is_all = false;
     loop {
-        match read(&bytes, is_all) {
+        match read(bytes, is_all) {
             Ok(Some(answer)) => return Ok(answer),
             Ok(None) if is_all => return Err(Cause::Closed(stage)),
             Ok(None) => {}

@@ -31,6 +31,8 @@ pub enum Stage {
     Handshake,
     /// Waiting for the answer to a StartupMessage.
     Startup,
+    /// Waiting for the session, with nothing more to prove.
+    Session,
 }
 
 impl fmt::Display for Stage {
@@ -40,6 +42,7 @@ impl fmt::Display for Stage {
             Self::SslRequest => "when it was asked for TLS",
             Self::Handshake => "in the TLS handshake",
             Self::Startup => "when a login began",
+            Self::Session => "when a session was to begin",
         })
     }
 }

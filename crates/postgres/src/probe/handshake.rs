@@ -66,6 +66,9 @@ pub struct Served {
     pub client_certificate: Option<CertificateRequest>,
     /// What it said to a login, where the probe began one.
     pub answer: Option<Answer>,
+    /// Why no session began where the login had to prove no more, if the probe waited for one and the server did not say;
+    /// escaped.
+    pub no_session: Option<String>,
 }
 
 /// A server's request for a client's certificate.
@@ -82,14 +85,15 @@ pub(super) fn shake(
 ) -> Result<Served, Cause> {
     let address = connection.address();
     let verifier = Arc::new(Anybody::new());
-    let presenter = Arc::new(Presenter::new(client.map(|it| it.credential)));
+    let presenter = Arc::new(Presenter::new(client.and_then(|it| it.credential)));
     let config = config(Arc::clone(&verifier), Arc::clone(&presenter))?;
     let mut tls = ClientConnection::new(Arc::new(config), server_name(endpoint, address))
         .map_err(|error| Cause::Handshake(error.to_string()))?;
-    let mut answer = None;
+    let (mut answer, mut no_session) = (None, None);
     let done = complete(&mut tls, &mut connection).and_then(|()| {
         if let Some(client) = client {
-            answer = Some(log_in(&mut tls, &mut connection, client)?);
+            let (said, missing) = log_in(&mut tls, &mut connection, client)?;
+            (answer, no_session) = (Some(said), missing);
         }
         Ok(())
     });
@@ -111,6 +115,7 @@ pub(super) fn shake(
             .asked()
             .map(|authorities| CertificateRequest { authorities }),
         answer,
+        no_session,
     };
     if endpoint.negotiation == Negotiation::Direct && tls.alpn_protocol() != Some(ALPN) {
         let seen = "with TLS, but not to the protocol \"postgresql\" (ALPN)".to_owned();
@@ -180,20 +185,23 @@ fn log_in(
     tls: &mut ClientConnection,
     connection: &mut Connection,
     client: Client<'_>,
-) -> Result<Answer, Cause> {
+) -> Result<(Answer, Option<String>), Cause> {
     let mut stream = Stream::new(tls, connection);
     let sent = stream.write_all(&startup(client.login)?);
     sent.map_err(|error| Cause::of_io(error, Stage::Startup))?;
-    let read = match client.waits {
-        true => read_outcome,
-        false => read_answer,
-    };
-    let answer = encryption::answer(&mut stream, Vec::new(), read, Stage::Startup)?;
-    if client.waits && matches!(answer, Answer::Authentication { .. }) {
-        // A session that is not ended properly is a line in the server's log, and no more.
-        let _ = stream.write_all(&terminate());
+    let mut said = Vec::new();
+    let answer = encryption::answer(&mut stream, &mut said, read_answer, Stage::Startup)?;
+    if !client.waits || !matches!(answer, Answer::Authentication { .. }) {
+        return Ok((answer, None));
     }
-    Ok(answer)
+    // What has been seen until here counts, whatever comes of the session.
+    let outcome = encryption::answer(&mut stream, &mut said, read_outcome, Stage::Session);
+    // A session that is not ended properly is a line in the server's log, and no more.
+    let _ = stream.write_all(&terminate());
+    Ok(match outcome {
+        Ok(outcome) => (outcome, None),
+        Err(cause) => (answer, Some(printable(&cause.to_string()))),
+    })
 }
 
 /// A server that refuses a certificate says so and hangs up, while the client may still be sending:

@@ -109,7 +109,12 @@ pub(super) fn read_outcome(bytes: &[u8], is_all: bool) -> Result<Option<Answer>,
             ) => {}
             Some(_) => return Err(quoted(rest)),
         }
-        if claimed_length(rest).is_some_and(|length| !(4..=LONGEST_ERROR).contains(&length)) {
+        // A notice may be as long as whoever wrote it liked.
+        let longest = match rest.first() {
+            Some(&NOTICE_RESPONSE_TAG) => usize::MAX,
+            _ => LONGEST_ERROR,
+        };
+        if claimed_length(rest).is_some_and(|length| !(4..=longest).contains(&length)) {
             return Err(quoted(rest));
         }
         match behind_first(rest) {
@@ -272,6 +277,10 @@ mod tests {
                 assert_eq!(read_outcome(&whole[..cut], true).unwrap(), None, "{cut}");
             }
         }
+        // A login trigger may say a lot.
+        let long = message(b'N', &[b'x'; 40_000]);
+        let whole = [&start[..], &long, &ready].concat();
+        assert_eq!(read_outcome(&whole, false).unwrap(), Some(let_in));
         // Who has to prove something is asked for it first.
         let password = message(b'R', &[0, 0, 0, 3]);
         let asks = Answer::Authentication { method: "password" };

@@ -56,7 +56,12 @@ pub fn plaintext(
 
 fn ask(mut connection: Connection, login: &Login) -> Result<Answer, Cause> {
     connection.send(&startup(login)?, Stage::Startup)?;
-    let answer = answer(&mut connection, Vec::new(), read_answer, Stage::Startup)?;
+    let answer = answer(
+        &mut connection,
+        &mut Vec::new(),
+        read_answer,
+        Stage::Startup,
+    )?;
     if answer == (Answer::Authentication { method: "trust" }) {
         // A session that is not ended properly is a line in the server's log, and no more.
         let _ = connection.send(&terminate(), Stage::Startup);

@@ -35,6 +35,7 @@ pub(super) struct Server {
 pub(super) fn of(args: &Inspect) -> Result<Asked<'_>, Failure> {
     let mut servers = Vec::new();
     for target in &args.targets {
+        unprinted(target)?;
         match target.to_str().filter(|_| !is_path(target)) {
             None if args.targets.len() > 1 || args.from.is_some() => return Err(mixed(target)),
             None => return path(args, target).map(Asked::Path),
@@ -82,6 +83,21 @@ fn mixed(path: &Path) -> Failure {
     let message = format!("{} is a path, and stands beside others", path.display());
     Failure::new(Exit::Usage, message)
         .hint("One call looks at one file or folder, or at several servers")
+}
+
+/// Refuses what would be refused in any case without printing it: there may be a password in it.
+fn unprinted(target: &Path) -> Result<(), Failure> {
+    let text = target.to_string_lossy();
+    let may_have_one = text.contains("password=") || text.contains('@') && text.contains(':');
+    // URLs are taken apart, and printed without theirs.
+    if !may_have_one || Target::is_url(&text) || target.exists() {
+        return Ok(());
+    }
+    let message = "the target is no file or folder that is here, and no server";
+    Err(Failure::new(Exit::BadInput, message).hint(
+        "It is not shown, because it may have a password in it. A server is HOST, HOST:PORT or postgresql://…;\n\
+         what a client connects with is for pgpki doctor --client",
+    ))
 }
 
 /// Whether a target is a file or folder: it is there, or can be nothing else.

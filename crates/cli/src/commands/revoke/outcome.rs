@@ -40,7 +40,7 @@ pub(super) struct Outcome {
     pub(super) problems: Vec<String>,
 }
 
-/// A rule of `pg_hba.conf` that lets a role in without a certificate.
+/// A rule of `pg_hba.conf` that lets a role in without a certificate of its own.
 #[derive(Serialize)]
 pub(super) struct RuleLine {
     pub(super) role: String,
@@ -49,6 +49,8 @@ pub(super) struct RuleLine {
     pub(super) line: u32,
     /// In short.
     pub(super) rule: String,
+    /// Whether it does; else it may.
+    pub(super) certain: bool,
 }
 
 /// A certificate, and why it is on the CRL.
@@ -302,6 +304,7 @@ impl Outcome {
                     file: way.file.to_string_lossy().into_owned(),
                     line: way.line,
                     rule: way.rule,
+                    certain: way.is_certain,
                 }),
                 Err(problem) => self.problems.push(problem),
             }

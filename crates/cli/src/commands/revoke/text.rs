@@ -59,9 +59,13 @@ pub(super) fn print(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
     for way in ways_in {
         let [role, server, file] = [&way.role, &way.server, &way.file].map(|it| printable(it));
         let (line, rule) = (way.line, &way.rule);
+        let what = match way.certain {
+            true => "still let in",
+            false => "perhaps let in",
+        };
         writeln!(
             out,
-            "{WARNING}still let in{WARNING:#}  {STRONG}{role}{STRONG:#} by {server}, without a certificate: {file}, line {line} ({rule})"
+            "{WARNING}{what}{WARNING:#}  {STRONG}{role}{STRONG:#} by {server}, without a certificate of its own: {file}, line {line} ({rule})"
         )?;
     }
     keep_out(outcome, out)
@@ -101,7 +105,7 @@ fn keep_out(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
         let role = printable(&role.replace('"', "\"\""));
         writeln!(
             out,
-            "{when}ALTER ROLE \"{role}\" NOLOGIN;  keeps that role out, whatever it comes with"
+            "{when}ALTER ROLE \"{role}\" NOLOGIN;  keeps that role out, whatever it comes with; sessions that are left go on"
         )?;
     }
     Ok(())
@@ -148,8 +152,7 @@ fn place(line: &Line, outcome: &Outcome, out: &mut impl Write) -> io::Result<()>
         )?,
         what => {
             let reason = line.reason.as_deref().map(printable).unwrap_or_default();
-            let reason = reason.strip_prefix(&*path).unwrap_or(&reason);
-            let reason = reason.trim_start_matches(": ");
+            let reason = reason.strip_prefix(&format!("{path}: ")).unwrap_or(&reason);
             writeln!(
                 out,
                 "{BAD}{}{BAD:#}  {STRONG}{name}{STRONG:#}  {path}: {reason}",

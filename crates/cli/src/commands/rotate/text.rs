@@ -444,8 +444,10 @@ fn place(line: &Line, out: &mut impl Write) -> io::Result<()> {
         outcome => {
             let reason = line.reason.as_deref().unwrap_or_default();
             // Some errors begin with the place that they are about.
-            let reason = reason.strip_prefix(&*line.path).unwrap_or(reason);
-            let reason = printable(reason.trim_start_matches(": "));
+            let reason = reason
+                .strip_prefix(&format!("{}: ", line.path))
+                .unwrap_or(reason);
+            let reason = printable(reason);
             let outcome = match outcome {
                 "put-back" => "put back",
                 other => other,

@@ -101,7 +101,13 @@ fn no_certificate() {
             .psql()
             .contains("requires a valid client certificate")
     );
-    pairing.doctor().assert(&["client-certificate-missing"]);
+    let seen = pairing.doctor();
+    seen.assert(&["client-certificate-missing", "login-refused"]);
+    let refusal = seen.message("login-refused");
+    assert!(
+        refusal.contains("requires a valid client certificate"),
+        "{refusal}"
+    );
     // One that is named is missed, whatever the server says.
     let seen = Seen::of(&mut pairing.command("sslcert=/none sslmode=verify-full"));
     seen.assert(&["client-certificate-missing"]);
