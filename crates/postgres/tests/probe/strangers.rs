@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use pgpki_postgres::probe::{
-    Cause, Endpoint, Login, Plaintext, ProbeError, Served, Stage, plaintext, probe,
+    Answer, Cause, Endpoint, Login, Plaintext, Probe, ProbeError, Served, Stage, plaintext, probe,
 };
 use pgpki_testing::Cluster;
 use proptest::prelude::*;
@@ -248,7 +248,7 @@ fn a_certificate_without_its_key() {
     );
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
         for (key, is_own) in [(&own.key, true), (&other.key, false)] {
-            let server = Stranger::new(tls_server(&own.chain, key, version));
+            let server = Stranger::new(tls_server(&own.chain, key, version, b""));
             let outcome = probe(&server.endpoint, soon());
             if is_own {
                 assert_eq!(outcome.unwrap().chain, authority.sent(&own));
@@ -261,11 +261,37 @@ fn a_certificate_without_its_key() {
     }
 }
 
-/// A server that consents to TLS, and does not mind a key that is not the certificate's.
+/// PostgreSQL says everything at once. A pooler lets clients in before it has a server for them.
+#[test]
+fn a_session_that_does_not_begin_takes_nothing_away() {
+    let authority = Authority::new();
+    let own = authority.server(&["localhost"]);
+    let version = &rustls::version::TLS13;
+    let server = Stranger::new(tls_server(
+        &own.chain,
+        &own.key,
+        version,
+        b"R\0\0\0\x08\0\0\0\0",
+    ));
+    let login = Login::default();
+    let probe = Probe::new(&server.endpoint).stranger(&login);
+    let served = probe.run(soon()).unwrap();
+    assert_eq!(served.no_session, None);
+    let served = probe.to_the_session().run(Instant::now() + 5 * SHORT);
+    let served = served.unwrap();
+    assert_eq!(served.chain, authority.sent(&own));
+    let lets_in = Answer::Authentication { method: "trust" };
+    assert_eq!(served.answer, Some(lets_in));
+    let why = served.no_session.unwrap();
+    assert_eq!(why, "no answer in time when a session was to begin");
+}
+
+/// A server that consents to TLS, and does not mind a key that is not the certificate's. To a login it says `answer`.
 fn tls_server(
     chain: &str,
     key: &str,
     version: &'static rustls::SupportedProtocolVersion,
+    answer: &'static [u8],
 ) -> impl Fn(TcpStream, &AtomicBool) + Send + Sync + 'static {
     use rustls::server::ServerConfig;
     use rustls_pki_types::pem::PemObject as _;
@@ -286,6 +312,12 @@ fn tls_server(
         stream.write_all(b"S").unwrap();
         let mut tls = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
         while tls.is_handshaking() && tls.complete_io(&mut stream).is_ok() {}
+        if !answer.is_empty() {
+            let mut login = [0; 256];
+            let mut tls = rustls::Stream::new(&mut tls, &mut stream);
+            let _ = tls.read(&mut login).and_then(|_| tls.write_all(answer));
+            let _ = tls.flush();
+        }
         wait_for_the_end(&mut stream, stop);
     }
 }
