@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::bench::{init, must, said};
+use crate::bench::{build, init, must, said};
 use crate::prerequisites::{VALGRIND, ensure};
 use crate::running::Failure;
 
@@ -32,13 +32,7 @@ fn write(script: &str) -> Result<(), Failure> {
 }
 
 fn found() -> Result<BTreeSet<String>, Failure> {
-    must(Command::new(env!("CARGO")).args([
-        "build",
-        "--release",
-        "--quiet",
-        "--package",
-        "pgpki",
-    ]))?;
+    build()?;
     let dir = tempfile::tempdir().map_err(said)?;
     let program = fs::canonicalize("target/release/pgpki").map_err(said)?;
     Ok(called(&calls(&program, dir.path())?, &program))

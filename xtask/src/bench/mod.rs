@@ -34,13 +34,7 @@ pub(crate) use spent::{Args as SpentArgs, run as spent};
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     ensure(&[&OPENSSL, &GNUTLS])?;
-    must(Command::new(env!("CARGO")).args([
-        "build",
-        "--release",
-        "--quiet",
-        "--package",
-        "pgpki",
-    ]))?;
+    build()?;
     let dir = tempfile::TempDir::with_prefix_in("bench-", &args.dir).map_err(said)?;
     let program = installed(dir.path())?;
     let wants = |part| args.parts.is_empty() || args.parts.contains(&part);
@@ -58,6 +52,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         revocation::run(&program, &part_dir(dir.path(), "d")?)?;
     }
     Ok(())
+}
+
+/// Builds `target/release/pgpki`.
+pub(crate) fn build() -> Result<(), Failure> {
+    must(Command::new(env!("CARGO")).args(["build", "--release", "--quiet", "--package", "pgpki"]))
 }
 
 /// The program as the README has it installed, and as it is run from day to day. Of a file that a linker has just made, which
