@@ -94,6 +94,20 @@ fn the_rule_is_named_and_the_certificate_is_revoked_all_the_same() {
 }
 
 #[test]
+fn of_many_some_are_named_and_the_rest_is_counted() {
+    let stage = Stage::configured(&["--require-tls"]);
+    with_rules(&stage, "hostssl all all 0.0.0.0/1 trust\n");
+    let roles: Vec<String> = (0..7).map(|n| format!("role{n}")).collect();
+    for role in &roles {
+        stage.client(role);
+    }
+    let roles: Vec<&str> = roles.iter().map(String::as_str).collect();
+    let said = says(&stage, 0, &roles);
+    assert_eq!(said.matches("still let in").count(), 5, "{said}");
+    assert!(said.contains("… and 2 more; --json names all"), "{said}");
+}
+
+#[test]
 fn where_nobody_is_asked_it_is_told_as_far_as_the_files_go() {
     let mut stage = Stage::configured(&["--require-tls"]);
     with_rules(&stage, "hostssl all +staff 0.0.0.0/1 trust\n");

@@ -68,6 +68,9 @@ pub(super) fn print(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
             "{WARNING}{what}{WARNING:#}  {STRONG}{role}{STRONG:#} by {server}, without a certificate of its own: {file}, line {line} ({rule})"
         )?;
     }
+    if let Some(more @ 1..) = outcome.without_certificate.len().checked_sub(NAMED) {
+        writeln!(out, "  … and {more} more; --json names all")?;
+    }
     keep_out(outcome, out)
 }
 
