@@ -94,7 +94,7 @@ impl Home {
 
 /// What to do where there is no authority.
 pub(crate) fn no_authority() -> String {
-    let hint = "pgpki init makes one, pgpki restore FILE brings one back from a backup; --home names another place";
+    let hint = "--home names another place; pgpki restore FILE brings one back from a backup, pgpki init makes a new one";
     match Owner::caller().uid != 0 && Path::new(ROOTS_HOME).exists() {
         true => format!("Root has one in {ROOTS_HOME}: run it with sudo. Otherwise {hint}"),
         false => hint.to_owned(),

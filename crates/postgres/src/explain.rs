@@ -11,6 +11,7 @@ mod login;
 mod negotiation;
 mod pattern;
 mod server_refused;
+pub(crate) mod session;
 
 use pgpki_core::document::printable;
 
@@ -46,13 +47,14 @@ pub struct Explanation {
 
 /// Every entry. Where several fit, they are given in this order: what names a cause stands before
 /// what a cause leads to, and both before what says next to nothing.
-const TABLE: [&[Entry]; 7] = [
+const TABLE: [&[Entry]; 8] = [
     key_files::ENTRIES,
     certificate_files::ENTRIES,
     client_refused::ENTRIES,
     server_refused::ENTRIES,
     negotiation::ENTRIES,
     login::ENTRIES,
+    session::ENTRIES,
     closed::ENTRIES,
 ];
 

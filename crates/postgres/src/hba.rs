@@ -163,5 +163,11 @@ impl Entry {
     }
 }
 
+/// A name as a field of `pg_hba.conf` that means itself, unless it begins with a slash, which is a regular expression from
+/// version 16 on.
+pub(crate) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
 #[cfg(test)]
 mod tests;

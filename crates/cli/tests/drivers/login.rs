@@ -1,6 +1,8 @@
 //! TLS stands, and the login does not.
 
-use crate::explained::{Expected, refused};
+use pgpki_testing::{Client, Connection};
+
+use crate::explained::{Expected, refused, refused_of};
 use crate::material::Material;
 use crate::stage::{folder, serving, trusting, with};
 
@@ -60,4 +62,56 @@ fn at_a_server_without_roots() {
         &folder(&material, &material.client("alice")),
     );
     refused(&connection, &Expected::of("no-root-store"));
+}
+
+/// The server says all of it after the login, and a driver may have no words of its own for that.
+#[test]
+fn a_session_that_does_not_begin() {
+    let material = Material::new();
+    let cluster = serving(&material, &material.server());
+    let connection = with(
+        &cluster,
+        "alice",
+        &folder(&material, &material.client("alice")),
+    );
+    let with_certificate_of_nobody = with(
+        &cluster,
+        "nobody",
+        &folder(&material, &material.client("nobody")),
+    );
+    refused(
+        &with_certificate_of_nobody,
+        &Expected::of("role-cannot-log-in"),
+    );
+    let to_nowhere = Connection {
+        database: "nowhere".to_owned(),
+        ..connection.clone()
+    };
+    refused(&to_nowhere, &Expected::of("database-unknown"));
+    cluster.sql("revoke connect on database postgres from public");
+    refused(&connection, &Expected::of("database-closed"));
+    cluster.sql("alter role alice connection limit 0");
+    refused(&connection, &Expected::of("too-many-connections"));
+    cluster.sql("alter role alice nologin");
+    refused(&connection, &Expected::of("role-cannot-log-in"));
+}
+
+/// None of them was given one. Where they send an empty one instead, the server cannot tell. crypto/tls alone is no driver, and
+/// pg8000 fails in Python's words for it: 'NoneType' object has no attribute 'decode'.
+#[test]
+fn a_password_is_asked_for() {
+    let material = Material::new();
+    let mut cluster = serving(&material, &material.server());
+    cluster.set_hba("hostssl all all all scram-sha-256 clientcert=verify-full");
+    cluster.reload().unwrap();
+    let connection = with(
+        &cluster,
+        "alice",
+        &folder(&material, &material.client("alice")),
+    );
+    let empty = [Client::GoPq, Client::GoPgx, Client::Asyncpg];
+    let mut asked = Client::ALL.to_vec();
+    asked.retain(|it| ![Client::GoTls, Client::Pg8000].contains(it));
+    let expected = Expected::of("password-missing").but(&empty, "password-refused");
+    refused_of(&asked, &connection, &expected);
 }

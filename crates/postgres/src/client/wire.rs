@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use super::files::Files;
 use super::{Server, SslMode, server};
 use crate::doctor::Located;
-use crate::explain::{Entry, explain};
+use crate::explain::{Entry, explain, session};
 use crate::probe::{
     Answer, Cause, Endpoint, Login, Probe, ProbeError, Served, TlsAlert, TlsVersion,
 };
@@ -240,7 +240,11 @@ impl Attempt<'_> {
     }
 
     fn of_refusal(&self, message: &str, why: (Option<&str>, Option<&str>)) -> Finding {
-        let hint = first(message).map_or_else(|| of_session(why).to_owned(), advice);
+        let known = first(message).or_else(|| of_session(why));
+        let hint = known.map_or_else(
+            || "Look into the server's log, which says more than it tells clients.".to_owned(),
+            advice,
+        );
         Finding::error(
             "login-refused",
             format!(
@@ -302,22 +306,16 @@ impl Attempt<'_> {
     }
 }
 
-/// What to do about a session that does not begin; see "PostgreSQL Error Codes" in PostgreSQL's documentation.
-fn of_session((sqlstate, routine): (Option<&str>, Option<&str>)) -> &'static str {
+/// What a session does not begin for, whatever language the server speaks; see "PostgreSQL Error Codes" in PostgreSQL's
+/// documentation.
+fn of_session((sqlstate, routine): (Option<&str>, Option<&str>)) -> Option<&'static Entry> {
     match (sqlstate, routine) {
-        (Some("3D000"), _) => {
-            "Create the database, or name one that is there with dbname=: where none is named, it is the one that is \
-             called like the role."
-        }
+        (Some("3D000"), _) => Some(&session::DATABASE_UNKNOWN),
         // The rules of pg_hba.conf have the same code.
-        (Some("28000"), Some("InitializeSessionUserId")) => {
-            "Let the role log in: CREATE ROLE … LOGIN, or ALTER ROLE … LOGIN."
-        }
-        (Some("42501"), _) => "Let the role into the database: GRANT CONNECT ON DATABASE … TO ….",
-        (Some("53300"), _) => {
-            "Too many are connected: try again, or raise the limit (max_connections, CONNECTION LIMIT)."
-        }
-        _ => "Look into the server's log, which says more than it tells clients.",
+        (Some("28000"), Some("InitializeSessionUserId")) => Some(&session::ROLE_CANNOT_LOG_IN),
+        (Some("42501"), _) => Some(&session::DATABASE_CLOSED),
+        (Some("53300"), _) => Some(&session::TOO_MANY_CONNECTIONS),
+        _ => None,
     }
 }
 
@@ -340,14 +338,16 @@ fn lower(title: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::of_session;
+    use super::{of_session, session};
 
     /// Both are 28000, and only one of them is about the role.
     #[test]
     fn a_rule_that_refuses_is_no_role_that_may_not_log_in() {
-        let hint = |routine| of_session((Some("28000"), Some(routine)));
-        assert!(hint("InitializeSessionUserId").contains("ALTER ROLE"));
-        assert!(hint("auth_failed").contains("log"));
-        assert_ne!(hint("auth_failed"), hint("InitializeSessionUserId"));
+        let entry = |routine| of_session((Some("28000"), Some(routine)));
+        assert_eq!(
+            entry("InitializeSessionUserId"),
+            Some(&session::ROLE_CANNOT_LOG_IN)
+        );
+        assert_eq!(entry("auth_failed"), None);
     }
 }

@@ -7,6 +7,7 @@ use super::{Authentication, Change, ClientCerts, ConfigureError, Current, Wishes
 use crate::cluster::Cluster;
 use crate::conf::marked::Block;
 use crate::hba::Hba;
+use crate::hba::quoted;
 
 pub(super) fn plan(cluster: &Cluster, wishes: &Wishes) -> Result<Vec<Change>, ConfigureError> {
     let lines = rules(wishes);
@@ -70,8 +71,7 @@ pub(super) fn rules(wishes: &Wishes) -> Vec<String> {
 /// Names in quotes, so that none of them is taken for a keyword, a group or a file. Only a slash
 /// would mean something in them (a regular expression, from version 16 on), and no [`Role`] has one.
 fn users(roles: &[Role]) -> String {
-    let quoted = |role: &Role| format!("\"{}\"", role.as_str().replace('"', "\"\""));
-    let names: Vec<_> = roles.iter().map(quoted).collect();
+    let names: Vec<_> = roles.iter().map(|role| quoted(role.as_str())).collect();
     names.join(",")
 }
 

@@ -38,7 +38,8 @@ fn off(configuration: &Configuration) -> Option<Located> {
             "ssl-off",
             "TLS is off (ssl): clients that demand it are refused with \"server does not support \
              SSL, but SSL was required\", and all others talk in the clear",
-            "Install a certificate with pgpki init, set ssl = on, and reload.",
+            "pgpki configure turns it on, and has the server use what pgpki init (or issue-server --install) \
+             has installed.",
         )
     };
     (!configuration.ssl_is_on()).then(|| about(finding(), configuration.given.get("ssl")))

@@ -70,6 +70,7 @@ pub(super) const ENTRIES: &[Entry] = &[
             "=error performing tls handshake",
             "=error communicating with the server",
             "=db error",
+            "=invalid configuration",
             "=the connection attempt failed.",
         ],
     },

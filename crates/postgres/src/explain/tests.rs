@@ -71,7 +71,7 @@ fn what_is_not_known_stays_unexplained() {
         "",
         "\n\n",
         "ERROR:  relation \"certificate\" does not exist",
-        "FATAL:  password authentication failed for user \"alice\"",
+        "ERROR:  permission denied for database prod",
         "a network error occurred",
         "the certificate is fine",
     ] {

@@ -86,6 +86,11 @@ fn is_healthy(findings: &[&Located]) -> bool {
     severities.all(|severity| severity < Severity::Warning)
 }
 
+/// Whether it says that something was not looked at.
+fn is_gap(located: &Located) -> bool {
+    matches!(located.finding.code, "not-looked-at" | "not-running")
+}
+
 impl Side {
     fn as_str(self) -> &'static str {
         match self {
@@ -132,6 +137,9 @@ fn print(looked_at: &LookedAt, findings: &[&Located], out: &mut impl Write) -> i
     }
     let wrong = findings.iter().filter(|it| !is_healthy(&[it])).count();
     match wrong {
+        0 if findings.iter().any(|it| is_gap(it)) => {
+            writeln!(out, "  nothing wrong was found in what was looked at")
+        }
         0 => writeln!(out, "  {GOOD}healthy{GOOD:#}  nothing wrong was found"),
         _ => writeln!(
             out,

@@ -1,5 +1,8 @@
 //! TLS stands, and the login does not.
 
+use std::io::{Read, Write};
+use std::process::Stdio;
+
 use pgpki_testing::{Cluster, ServerPrograms};
 
 use super::{explained, libpqs, log_during, psql_says};
@@ -201,5 +204,98 @@ fn a_session_that_was_ended() {
         let said = String::from_utf8(output.stderr).unwrap();
         // libpq adds that the connection is gone.
         explained(&said, &["session-ended", "closed-without-reason"]);
+    }
+}
+
+/// The log has these words as well.
+#[test]
+fn a_session_that_does_not_begin() {
+    let material = Material::new();
+    let files = material.files(&material.client("alice"), &material.root());
+    for programs in ServerPrograms::every() {
+        let cluster = cluster(&material, &programs, "hostssl all all all cert");
+        let says = |dbname: &str, expected: &str| {
+            let conninfo = format!("user=alice dbname={dbname} sslmode=require {files}");
+            let mut said = String::new();
+            let logged = log_during(&cluster, "FATAL", || {
+                said = psql_says(&cluster, None, &conninfo);
+            });
+            explained(&said, &[expected]);
+            explained(&logged, &[expected]);
+        };
+        says("nowhere", "database-unknown");
+        cluster.sql("create database shut");
+        cluster.sql("revoke connect on database shut from public");
+        says("shut", "database-closed");
+        cluster.sql("create database closed allow_connections false");
+        says("closed", "database-closed");
+        cluster.sql("create database crowded connection limit 0");
+        says("crowded", "too-many-connections");
+        cluster.sql("alter role alice connection limit 0");
+        says("postgres", "too-many-connections");
+        cluster.sql("alter role alice nologin");
+        says("postgres", "role-cannot-log-in");
+        cluster.sql("drop role alice");
+        says("postgres", "role-cannot-log-in");
+    }
+}
+
+#[test]
+fn a_server_that_is_full() {
+    let material = Material::new();
+    let files = material.files(&material.client("alice"), &material.root());
+    for programs in ServerPrograms::every() {
+        let mut cluster = cluster(&material, &programs, "hostssl all all all cert");
+        let own = "max_connections = 2\nsuperuser_reserved_connections = 1\nmax_wal_senders = 0\n";
+        cluster.set_conf(format!("{TLS}{CLIENTS}{own}"));
+        cluster.restart().unwrap();
+        let mut psql = cluster.psql_command();
+        let socket = cluster.socket_dir();
+        psql.args(["-XAtq", "-U", "postgres", "-d", "postgres", "-h"]);
+        psql.arg(socket).args(["-p", &cluster.port().to_string()]);
+        let psql = psql.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut held = psql.spawn().unwrap();
+        held.stdin
+            .as_ref()
+            .unwrap()
+            .write_all(b"select 1;\n")
+            .unwrap();
+        held.stdout
+            .as_mut()
+            .unwrap()
+            .read_exact(&mut [0; 2])
+            .unwrap();
+
+        let conninfo = format!("user=alice sslmode=require {files}");
+        let said = psql_says(&cluster, None, &conninfo);
+        explained(&said, &["too-many-connections"]);
+        // It ends with its input.
+        held.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_password() {
+    let material = Material::new();
+    let files = material.files(&material.client("alice"), &material.root());
+    for programs in ServerPrograms::every() {
+        for rule in [
+            "scram-sha-256",
+            "scram-sha-256 clientcert=verify-ca",
+            "password",
+            "md5",
+        ] {
+            let cluster = cluster(&material, &programs, &format!("hostssl all all all {rule}"));
+            cluster.sql("alter role alice password 'right'");
+            let conninfo = format!("user=alice sslmode=require {files}");
+            explained(&psql_says(&cluster, None, &conninfo), &["password-missing"]);
+            let conninfo = format!("{conninfo} password=wrong");
+            let mut said = String::new();
+            let logged = log_during(&cluster, "FATAL", || {
+                said = psql_says(&cluster, None, &conninfo);
+            });
+            explained(&said, &["password-refused"]);
+            explained(&logged, &["password-refused"]);
+        }
     }
 }

@@ -139,6 +139,12 @@ fn roles_that_replicate_need_a_rule_of_their_own() {
     let seen = doctored.doctor();
     seen.is_wrong_with(&["replication-rule-missing"]);
     seen.has_role("warning", "replication-rule-missing", "standby");
+    let hint = seen.finding("replication-rule-missing")["hint"]
+        .as_str()
+        .unwrap();
+    let (_, rule) = hint.split_once(":  ").unwrap();
+    doctored.reload_with_rules(&format!("{rule}\nhostssl all all all cert"));
+    doctored.doctor().is_healthy();
 }
 
 #[test]

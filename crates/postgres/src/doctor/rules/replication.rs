@@ -1,11 +1,13 @@
 //! Roles that may replicate, and no rule that lets them: `all` does not mean replication.
 
+use pgpki_core::document::printable;
 use pgpki_core::finding::Finding;
 
 use super::super::Located;
 use super::super::facts::Facts;
 use super::Placed;
 use crate::hba::answer::{Answer, Connection, Transport, answer};
+use crate::hba::quoted;
 use crate::hba::rule::{Method, Rule};
 
 pub(super) fn judge(placed: &[Placed<'_>], facts: &Facts) -> Vec<Located> {
@@ -41,7 +43,10 @@ pub(super) fn judge(placed: &[Placed<'_>], facts: &Facts) -> Vec<Located> {
                 "replication-rule-missing",
                 "the role may replicate, and no rule lets it connect for that: the word all in a \
                  rule does not mean replication",
-                "Add a rule for it:  hostssl  replication  ROLE  all  cert.",
+                &format!(
+                    "Add a rule for it, such as:  hostssl  replication  {}  all  cert",
+                    printable(&quoted(&role.name))
+                ),
             );
             Located::of_role(finding, &role.name)
         })
