@@ -231,6 +231,14 @@ impl Document {
         })
     }
 
+    /// Its requests for certificates, in order.
+    pub fn requests(&self) -> impl Iterator<Item = &RequestFacts> {
+        self.items.iter().filter_map(|item| match item {
+            Item::Request(facts) => Some(facts),
+            _ => None,
+        })
+    }
+
     /// Its revocation lists, in order.
     pub fn crls(&self) -> impl Iterator<Item = &CrlFacts> {
         self.items.iter().filter_map(|item| match item {

@@ -154,7 +154,7 @@ fn the_form_of_a_file() {
         ]
     );
     let both = format!("{server}{}", ours.server_key);
-    assert_eq!(codes(both), [("key-with-certificate", Warning)]);
+    assert_eq!(codes(both), [("key-with-certificate", Info)]);
     assert_eq!(codes(der(&ours.roots)), [("der-not-pem", Error)]);
     assert_eq!(codes(der(&ours.crls)), [("der-not-pem", Error)]);
     assert_eq!(codes(der(&ours.server_key)), [("key-der", Info)]);

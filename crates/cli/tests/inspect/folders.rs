@@ -69,7 +69,7 @@ fn what_is_right() {
 #[test]
 fn what_is_wrong() {
     type Spoil = fn(&Scene, &Path);
-    let cases: [(&str, &str, Spoil); 11] = [
+    let cases: [(&str, &str, Spoil); 12] = [
         ("key-mismatch", "server.key", |scene, copy| {
             let key = copy.join("server.key");
             fs::write(
@@ -92,6 +92,10 @@ fn what_is_wrong() {
         }),
         ("certificate-missing", "server.key", |_, copy| {
             fs::remove_file(copy.join("server.crt")).unwrap();
+        }),
+        ("key-with-certificate", "server.crt", |_, copy| {
+            let files = ["server.crt", "server.key"].map(|name| fs::read(copy.join(name)).unwrap());
+            fs::write(copy.join("server.crt"), files.concat()).unwrap();
         }),
         ("wrong-content", "server.crt", |_, copy| {
             fs::copy(copy.join("root.crl"), copy.join("server.crt")).unwrap();
@@ -263,4 +267,30 @@ fn a_folder_of_too_many() {
     let report = inspect(&scene, &["many"]);
     assert_eq!((report.status, report.text().as_str()), (Some(4), ""));
     assert!(report.stderr.contains("1000"), "{}", report.stderr);
+}
+
+/// What pgpki writes itself is nothing to be warned of: a request that waits, and every form of a credential.
+#[test]
+fn what_pgpki_makes_is_not_wrong() {
+    let scene = scene();
+    scene.pgpki("request carol --out requests");
+    let report = inspect(&scene, &["requests/carol"]);
+    assert_eq!(report.status, Some(0), "{}", report.text());
+    assert!(report.text().contains("[certificate-requested]"));
+    // Somebody else's request does not explain why there is no certificate.
+    scene.pgpki("request dave --out requests");
+    let csr = |role: &str| scene.path(format!("requests/{role}/postgresql.csr"));
+    fs::copy(csr("dave"), csr("carol")).unwrap();
+    let report = inspect(&scene, &["requests/carol"]);
+    assert_eq!(report.status, Some(1));
+    assert!(report.text().contains("[certificate-missing]"));
+
+    for (of, to) in [("clients/alice", "laptop"), ("tls/current", "balancer")] {
+        scene.pgpki(&format!(
+            "export {of} --format libpq,jdbc,pem,k8s-secret,docker --out {to}"
+        ));
+        let report = inspect(&scene, &[to]);
+        assert_eq!(report.status, Some(0), "{}", report.text());
+        assert!(report.text().contains("[key-with-certificate]"));
+    }
 }

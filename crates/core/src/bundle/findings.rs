@@ -124,18 +124,43 @@ impl Bundle {
                         "Put the key there, or say in the settings where it is.",
                     ),
                 )),
-                (false, true) => findings.push(FileFinding::about(
-                    key,
-                    Finding::error(
-                        "certificate-missing",
-                        format!("{certificate} is missing beside it"),
-                        "Put the certificate there, or say in the settings where it is.",
-                    ),
-                )),
+                (false, true) => {
+                    findings.push(FileFinding::about(key, self.without(certificate, key)));
+                }
                 _ => {}
             }
         }
         findings
+    }
+
+    /// What it means that the certificate of a key is not there.
+    fn without(&self, certificate: &str, key: &str) -> Finding {
+        match self.request_for(key) {
+            Some(request) => Finding::info(
+                "certificate-requested",
+                format!(
+                    "{certificate} is not there yet: {} asks for it",
+                    printable(request)
+                ),
+                "Have the request signed with pgpki sign, and put what comes back beside the key.",
+            ),
+            None => Finding::error(
+                "certificate-missing",
+                format!("{certificate} is missing beside it"),
+                "Put the certificate there, or say in the settings where it is.",
+            ),
+        }
+    }
+
+    /// The file with a request for the key of another file.
+    fn request_for(&self, key_file: &str) -> Option<&str> {
+        let key = self.document(key_file)?.keys().next()?;
+        self.documents()
+            .find(|(_, document)| {
+                let mut requests = document.requests();
+                requests.any(|request| key.matches(&request.public_key) == Some(true))
+            })
+            .map(|(file, _)| file)
     }
 
     /// Every `NAME.crt` or `NAME.pem` with a `NAME.key`.

@@ -11,7 +11,7 @@ use super::{
     Signature,
 };
 use crate::due::{Phase, Within};
-use crate::finding::Finding;
+use crate::finding::{Finding, Severity};
 use crate::validity::Validity;
 
 /// OpenSSL follows no longer chain (its default depth), so no more of one needs to be compared.
@@ -47,6 +47,7 @@ pub(crate) fn findings_for(
     within: Within,
 ) -> Vec<Finding> {
     let mut findings = form(document);
+    findings.extend(key_with_certificate(document, usage));
     let certificates: Vec<_> = document.certificates().collect();
     findings.extend(duplicates(&certificates));
     // Nobody loads a file of roots as a chain of its own.
@@ -111,15 +112,26 @@ fn form(document: &Document) -> Vec<Finding> {
             "PostgreSQL does not look at it; make sure that it says what the blocks say.",
         ));
     }
-    let has_certificate = document.certificates().next().is_some();
-    if has_certificate && document.keys().next().is_some() {
-        findings.push(Finding::warning(
-            "key-with-certificate",
-            "a private key stands in one file with a certificate",
-            "Keep the key in a file of its own: certificates are handed around, keys are not.",
-        ));
-    }
     findings
+}
+
+/// Programs other than libpq want one file with everything. Where its name promises a certificate, nobody expects a key.
+fn key_with_certificate(document: &Document, usage: Use) -> Option<Finding> {
+    let has_certificate = document.certificates().next().is_some();
+    if !has_certificate || document.keys().next().is_none() {
+        return None;
+    }
+    let severity = match usage {
+        Use::Server | Use::Client | Use::Trust => Severity::Warning,
+        Use::Unknown => Severity::Info,
+    };
+    Some(Finding::new(
+        severity,
+        "key-with-certificate",
+        "a private key stands in one file with a certificate",
+        "Where no program wants them together, keep the key in a file of its own: certificates are handed around, keys \
+         are not.",
+    ))
 }
 
 fn binary(item: &Item) -> Option<Finding> {
