@@ -80,7 +80,8 @@ fn report(
 ) -> io::Result<()> {
     writeln!(out, "{STRONG}Authority{STRONG:#}  {}", shown(home))?;
     let mut is_endorsed = false;
-    if let Ok(authority) = Authority::open(home) {
+    let authority = Authority::open(home).ok();
+    if let Some(authority) = &authority {
         let mut cas = authority.hierarchy().cas();
         is_endorsed = cas.any(|ca| ca.endorsement.is_some());
         for ca in authority.hierarchy().cas() {
@@ -95,7 +96,7 @@ fn report(
     }
     let certificates = usize::try_from(certificates).unwrap_or(usize::MAX);
     writeln!(out, "  ledger     {}", count(certificates, "certificate"))?;
-    since(remembered, out)?;
+    since(remembered, authority.as_ref(), out)?;
     if let Some(newest) = newest {
         writeln!(
             out,
@@ -108,7 +109,11 @@ fn report(
 }
 
 /// What the places on this machine showed of the time after the backup.
-fn since(remembered: &Remembered, out: &mut impl Write) -> io::Result<()> {
+fn since(
+    remembered: &Remembered,
+    authority: Option<&Authority>,
+    out: &mut impl Write,
+) -> io::Result<()> {
     let places = count(remembered.places, "place");
     writeln!(
         out,
@@ -118,7 +123,15 @@ fn since(remembered: &Remembered, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "  newer CRL of {}: number {number}", printable(ca))?;
     }
     list(out, "revoked since", &remembered.revoked, |serial| {
-        serial.to_string()
+        let leaf = authority.and_then(|it| it.ledger().leaf(*serial).ok().flatten());
+        match leaf {
+            Some(leaf) => format!(
+                "{serial}  {} {}",
+                leaf.profile,
+                printable(&leaf.common_name)
+            ),
+            None => format!("{serial}  of whom the ledger knows nothing"),
+        }
     })?;
     list(
         out,

@@ -10,6 +10,7 @@ use pgpki_postgres::postmaster::Postmaster;
 use pgpki_postgres::probe::{Cause, ClientCredential, Login, Probe, TlsAlert};
 use pgpki_postgres::reload;
 use pgpki_postgres::sessions::{ClientSession, client_sessions, end_sessions};
+use pgpki_postgres::sql::SqlError;
 
 /// How long a server may take to refuse a certificate.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -87,7 +88,7 @@ pub(super) fn let_arrive(clusters: &[Cluster]) -> Vec<String> {
                 "{}: {left} connections that had begun before the reload are still being made; run this again to end what comes of them",
                 cluster.name()
             )),
-            Err(error) => problems.push(format!("{}: {error}", cluster.name())),
+            Err(error) => problems.push(format!("{}: {}", cluster.name(), unasked(&error))),
         }
     }
     problems
@@ -102,12 +103,7 @@ pub(super) fn with_certificates(clusters: &[Cluster]) -> Sessions {
             .postmaster()
             .map_err(|error| error.to_string())
             .and_then(|postmaster| match postmaster {
-                Some(postmaster) => {
-                    client_sessions(&postmaster).map_err(|error| match error.hint() {
-                        Some(hint) => format!("{error}. {hint}"),
-                        None => error.to_string(),
-                    })
-                }
+                Some(postmaster) => client_sessions(&postmaster).map_err(|error| unasked(&error)),
                 None => Ok(Vec::new()),
             });
         match asked {
@@ -127,6 +123,14 @@ pub(super) fn with_certificates(clusters: &[Cluster]) -> Sessions {
         }
     }
     sessions
+}
+
+/// Why a server was not asked about its sessions, in the same words whatever it was to be asked: they are told once.
+fn unasked(error: &SqlError) -> String {
+    match error.hint() {
+        Some(hint) => format!("its sessions are not known: {error}. {hint}"),
+        None => format!("its sessions are not known: {error}"),
+    }
 }
 
 /// Ends sessions, cluster by cluster.

@@ -35,7 +35,7 @@ fn who_was_revoked_stays_revoked_and_numbers_grow() {
 
     let report = restore(&scene, "pki.age");
     assert!(
-        report.contains(&format!("revoked since: {alice}")),
+        report.contains(&format!("revoked since: {alice}  client alice\n")),
         "{report}"
     );
     // Nothing that is installed has to change for it.

@@ -135,3 +135,23 @@ fn where_nobody_is_asked_it_is_told_as_far_as_the_files_go() {
     let report = revoke(&stage, 1, &["bob"]);
     assert_eq!(certain(&report), false, "{report}");
 }
+
+/// Each of the two that asks about the sessions fails for the same reason.
+#[test]
+fn a_server_that_does_not_let_pgpki_ask_is_told_once() {
+    let mut stage = Stage::configured(&["--require-tls"]);
+    stage.client("alice");
+    let (hba, text) = (stage.hba(), fs::read_to_string(stage.hba()).unwrap());
+    let without_local = text.lines().filter(|line| !line.starts_with("local"));
+    let rules: Vec<_> = without_local.collect();
+    stage.write(&hba, rules.join("\n") + "\n");
+    stage.cluster.restart().unwrap();
+    let report = revoke(&stage, 1, &["alice"]);
+    let problems: Vec<_> = report["problems"].as_array().unwrap().iter().collect();
+    let [problem] = problems[..] else {
+        panic!("{report}")
+    };
+    let problem = problem.as_str().unwrap();
+    assert!(problem.contains("its sessions are not known"), "{problem}");
+    assert!(problem.contains("local all all peer"), "{problem}");
+}
