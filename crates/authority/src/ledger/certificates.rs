@@ -297,7 +297,7 @@ impl Ledger {
     }
 
     /// The certificates that belong to places and were revoked.
-    pub(crate) fn revoked_in_places(&self) -> Result<Vec<Serial>, LedgerError> {
+    pub fn revoked_in_places(&self) -> Result<Vec<Serial>, LedgerError> {
         self.query(
             "SELECT c.serial FROM places p JOIN certificates c ON c.serial = p.serial
              WHERE c.revoked = 1 ORDER BY c.serial",

@@ -73,8 +73,8 @@ pub struct Configure {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub home: Home,
-    /// The installation that it is to use [default: the authority's that it uses, else the authority's only one, else
-    /// /etc/ssl/postgres]
+    /// The installation that it is to use [default: the authority's that it uses, else the authority's only one;
+    /// /etc/ssl/postgres, where that is one of several, or the authority cannot be read]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub install: Option<PathBuf>,
     /// Where the server's key is encrypted, the file with its passphrase [default: as the authority has it]

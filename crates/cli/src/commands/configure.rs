@@ -31,12 +31,18 @@ pub(crate) fn run(args: &Configure) -> Result<Exit, Failure> {
     args.home.refuse_waiting()?;
     let cluster = args.which.find()?;
     let out = &mut anstream::stdout().lock();
-    let path = installation(args, &cluster)?;
-    let changes = match args.remove {
-        true => configure::plan_removal(&cluster)?,
+    let installation = match args.remove {
+        true => None,
         false => {
-            let passphrase_file = passphrase_file(args, &path)?;
-            plan(&cluster, &path, passphrase_file.as_deref(), &args.rules)?
+            let path = installation(args, &cluster)?;
+            Some((open(&path, &cluster)?, path))
+        }
+    };
+    let changes = match &installation {
+        None => configure::plan_removal(&cluster)?,
+        Some((_, path)) => {
+            let passphrase_file = passphrase_file(args, path)?;
+            plan(&cluster, path, passphrase_file.as_deref(), &args.rules)?
         }
     };
     if changes.is_empty() {
@@ -52,19 +58,10 @@ pub(crate) fn run(args: &Configure) -> Result<Exit, Failure> {
         }
         return Ok(Exit::Done);
     }
-    let done = match args.remove {
-        true => remove(&cluster, &changes, !args.no_reload)?,
-        false => {
-            let installation = Installation::open(&path, cluster.owner).map_err(|error| {
-                let failure = Failure::from(error);
-                match path.symlink_metadata() {
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                        failure.hint(NO_INSTALLATION)
-                    }
-                    _ => failure,
-                }
-            })?;
-            let done = carry_out(&cluster, &changes, &installation, !args.no_reload)?;
+    let done = match &installation {
+        None => remove(&cluster, &changes, !args.no_reload)?,
+        Some((installation, _)) => {
+            let done = carry_out(&cluster, &changes, installation, !args.no_reload)?;
             remember(args, &cluster);
             done
         }
@@ -73,23 +70,53 @@ pub(crate) fn run(args: &Configure) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+fn open(path: &Path, cluster: &Cluster) -> Result<Installation, Failure> {
+    Installation::open(path, cluster.owner).map_err(|error| {
+        let failure = Failure::from(error);
+        match path.symlink_metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => failure.hint(NO_INSTALLATION),
+            _ => failure,
+        }
+    })
+}
+
 /// The installation that was named, or the one that is meant. Whoever configures a cluster need not have the authority.
 fn installation(args: &Configure, cluster: &Cluster) -> Result<PathBuf, Failure> {
     if let Some(path) = &args.install {
         return Ok(pgpki_fs::canonical(path)?);
     }
-    let known = args.home.open().ok();
-    let known = known.and_then(|authority| authority.ledger().places().ok());
-    let known = known.into_iter().flatten().map(|known| known.place);
-    let known: Vec<PathBuf> = known
+    let usual = pgpki_fs::canonical(Path::new(USUAL_INSTALLATION))?;
+    let Ok(authority) = args.home.open() else {
+        return Ok(usual);
+    };
+    let places = authority.ledger().places()?.into_iter();
+    let known: Vec<PathBuf> = places
+        .map(|known| known.place)
         .filter(|place| place.kind == PlaceKind::Installation)
         .map(|place| place.path)
         .collect();
     let used = known.iter().find(|path| cluster.uses(path));
     match (used, known.as_slice()) {
         (Some(path), _) | (None, [path]) => Ok(path.clone()),
-        _ => Ok(pgpki_fs::canonical(Path::new(USUAL_INSTALLATION))?),
+        _ if known.contains(&usual) => Ok(usual),
+        _ => Err(undecided(&known)),
     }
+}
+
+/// What is in the usual place may be another authority's, which none of this one's clients would take.
+fn undecided(known: &[PathBuf]) -> Failure {
+    let message = match known {
+        [] => "the authority has no installation on this machine".to_owned(),
+        _ => {
+            let known = known.iter().map(|path| path.to_string_lossy());
+            let known: Vec<_> = known.map(|path| printable(&path)).collect();
+            format!(
+                "the authority has several installations, and the cluster uses none of them: {}",
+                known.join(", ")
+            )
+        }
+    };
+    Failure::new(Exit::Usage, message).hint(NO_INSTALLATION)
 }
 
 /// So that a rotation finds the cluster when it does not run. It finds it without that while it

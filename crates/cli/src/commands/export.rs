@@ -40,6 +40,9 @@ struct Held {
 const CRL: &str = "root.crl";
 
 pub(crate) fn run(args: &Export) -> Result<Exit, Failure> {
+    let out = pgpki_fs::canonical(&args.out)?;
+    check_place(args, &out)?;
+    check_free(&out)?;
     let (folder, serial) = folder(args)?;
     let found = find(&folder, args.passphrase_file.as_deref())?;
     check_serial(&found, &folder, serial)?;
@@ -57,8 +60,6 @@ pub(crate) fn run(args: &Export) -> Result<Exit, Failure> {
         roots: &found.roots,
         passphrase: sealed.as_ref().and_then(passphrase::New::as_text),
     };
-    let out = pgpki_fs::canonical(&args.out)?;
-    check_place(args, &out)?;
     let forms = format::all(&formats, &material).map_err(|error| refused(&folder, &error))?;
     let certificate = format!("{}.crt", found.stem);
     let file = |(name, mode, bytes)| NewFile { name, mode, bytes };
@@ -124,6 +125,23 @@ fn check_place(args: &Export, out: &Path) -> Result<(), Failure> {
         "Nothing was written: the next rotation would put its own in its place. Name another directory with --out;\n\
          pgpki issue-client and issue-server make that one again, with other formats as well",
     ))
+}
+
+/// Before anybody thinks of a passphrase, or is shown one.
+fn check_free(out: &Path) -> Result<(), Failure> {
+    match out.read_dir().map(|mut inside| inside.next().is_some()) {
+        Ok(true) => Err(occupied(out)),
+        // What else may be wrong with it shows when it is made.
+        Ok(false) | Err(_) => Ok(()),
+    }
+}
+
+fn occupied(out: &Path) -> Failure {
+    Failure::new(
+        Exit::Refused,
+        format!("{} exists, and is not empty", shown(out)),
+    )
+    .hint("It is as it was. Name another directory with --out")
 }
 
 /// That it is the certificate which was asked for.
@@ -242,9 +260,7 @@ fn put(out: &Path, files: &[NewFile<'_>]) -> Result<(), Failure> {
         shelf
             .publish(staged, name, false)
             .map_err(|error| match error {
-                ShelfError::Occupied { .. } => {
-                    Failure::from(error).hint("It is as it was. Name another directory with --out")
-                }
+                ShelfError::Occupied { path } => occupied(&path),
                 error => error.into(),
             })?;
         Ok(shelf.settle()?)

@@ -229,3 +229,38 @@ fn a_directory_elsewhere_is_included_and_gets_nothing() {
         stage.configure(&["--remove"]);
     }
 }
+
+/// In the usual place there may be another authority's, whose clients are not these.
+#[test]
+fn of_several_installations_none_is_guessed() {
+    let stage = Stage::new();
+    let configure = |status: i32, more: &[&str]| {
+        let before = Files::of(&stage.cluster);
+        let mut command = stage.scene.command(["configure", "--pgdata"]);
+        command.arg(stage.cluster.data_dir()).args(more);
+        let said = stage.scene.fails_with(status, &mut command);
+        before.assert_unchanged(&stage.cluster);
+        said
+    };
+    stage
+        .scene
+        .pgpki("issue-server other.example.com --install tls2");
+    let said = configure(2, &[]);
+    assert!(said.contains("several installations"), "{said}");
+    for path in [stage.scene.tls(), stage.scene.path("tls2")] {
+        assert!(said.contains(path.to_str().unwrap()), "{said}");
+    }
+    assert!(said.contains("--install DIR"), "{said}");
+    // A dry run fails as the run would.
+    for more in [&["--dry-run"][..], &[]] {
+        let said = configure(4, &[more, &["--install", "/nonexistent/tls"]].concat());
+        assert!(said.contains("/nonexistent"), "{said}");
+    }
+    // One that it uses already is meant, and what is taken out needs none.
+    stage.configure(&[]);
+    let mut again = stage.scene.command(["configure", "--pgdata"]);
+    run(again.arg(stage.cluster.data_dir()).arg("--require-tls"));
+    assert!(stage.is_served());
+    let mut remove = stage.scene.command(["configure", "--remove", "--pgdata"]);
+    run(remove.arg(stage.cluster.data_dir()));
+}

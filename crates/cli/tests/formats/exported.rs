@@ -201,3 +201,27 @@ fn a_place_of_the_authoritys_is_refused() {
     );
     assert!(said.contains("localhost"), "{said}");
 }
+
+/// It would have looked like the one that opens what is there.
+#[test]
+fn no_passphrase_is_shown_where_nothing_is_written() {
+    let scene = scene();
+    scene.init("");
+    issue_client(&scene, "alice", &[]);
+    let line = "export clients/alice --format pkcs12 --generate-passphrase --out laptop";
+    let export = || {
+        let output = scene.command(line.split(' ')).output().unwrap();
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        (output.status.code(), said)
+    };
+    let (status, said) = export();
+    assert!(
+        status == Some(0) && said.contains("Passphrase of alice"),
+        "{said}"
+    );
+    let before = files(&scene.path("laptop"));
+    let (status, said) = export();
+    assert!(status == Some(3) && !said.contains("Passphrase"), "{said}");
+    assert!(said.contains("laptop exists"), "{said}");
+    assert_eq!(files(&scene.path("laptop")), before);
+}

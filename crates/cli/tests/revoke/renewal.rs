@@ -38,3 +38,17 @@ fn a_rotation_does_not_bring_back_who_was_revoked() {
     assert_eq!(installed_revocations(&stage), [serial]);
     stage.ledger_agrees();
 }
+
+#[test]
+fn who_was_revoked_is_not_announced_as_next() {
+    let stage = Stage::configured(&EVERYTHING);
+    stage
+        .scene
+        .pgpki("issue-client alice --days 30 --out clients");
+    stage.client("bob");
+    let next = || stage.scene.pgpki("rotate --dry-run");
+    assert!(next().contains("The next is client alice"), "{}", next());
+    revoke(&stage, 0, &["alice"]);
+    assert!(next().contains("The next is"), "{}", next());
+    assert!(!next().contains("alice"), "{}", next());
+}

@@ -504,8 +504,10 @@ fn nothing_due(
     out: &mut impl Write,
 ) -> Result<(), Failure> {
     let places = authority.ledger().places()?;
+    let revoked = authority.ledger().revoked_in_places()?;
     let next = places
         .iter()
+        .filter(|known| revoked.binary_search(&known.serial).is_err())
         .map(|known| (known, request.within.due_from(known.validity)))
         // What is gone was due before, and is no longer anybody's concern.
         .filter(|(_, due)| *due > now)
