@@ -230,7 +230,7 @@ fn next(
     )?;
     writeln!(
         out,
-        "  a certificate that was issued since and is not listed above is revoked by its file: pgpki revoke FILE"
+        "  a certificate that was issued since and is not listed above is revoked by its file: pgpki revoke FILE --home {home}"
     )
 }
 

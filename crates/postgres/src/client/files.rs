@@ -50,7 +50,7 @@ enum Seen {
 pub(super) struct Files {
     places: Vec<Place>,
     system_roots: bool,
-    has_engine: bool,
+    engine: Option<String>,
     credential: Option<Result<ClientCredential, CredentialError>>,
 }
 
@@ -61,7 +61,7 @@ impl Files {
         // Without its certificate, a key is of no use to libpq.
         let key = settings
             .key()
-            .filter(|_| certificate.is_some() && !settings.engine());
+            .filter(|_| certificate.is_some() && settings.engine().is_none());
         let roots = settings.roots();
         let system_roots = roots == Some(Roots::System);
         let root = roots.and_then(|roots| match roots {
@@ -87,7 +87,7 @@ impl Files {
         let mut files = Self {
             places: places.collect(),
             system_roots,
-            has_engine: settings.engine(),
+            engine: settings.engine().map(str::to_owned),
             credential: None,
         };
         files.credential = files.load();
@@ -164,14 +164,7 @@ impl Files {
         findings.extend(self.key_mode());
         findings.extend(self.together(now));
         findings.extend(self.missing(mode));
-        if self.has_engine {
-            let finding = Finding::info(
-                "key-in-engine",
-                "sslkey names an OpenSSL engine (it contains a colon), which is not looked into",
-                "Whether the key belongs to the certificate shows when psql connects.",
-            );
-            findings.push(finding.into());
-        }
+        findings.extend(self.engine.as_deref().map(in_engine).map(Located::from));
         findings
     }
 
@@ -197,7 +190,7 @@ impl Files {
         let mut members: Vec<(String, Option<Document>)> = there
             .map(|place| (place.name.to_owned(), self.document(place.name).cloned()))
             .collect();
-        if self.has_engine {
+        if self.engine.is_some() {
             members.push((KEY.to_owned(), None));
         }
         let findings = Bundle::new(members).findings(now, Within::Third);
@@ -355,5 +348,24 @@ fn kind(metadata: &Metadata) -> FileKind {
         FileKind::Fifo
     } else {
         FileKind::Other
+    }
+}
+
+/// A key that libpq looks for in an OpenSSL engine.
+fn in_engine(key: &str) -> Finding {
+    match Path::new(key).is_file() {
+        true => Finding::error(
+            "key-in-engine",
+            format!(
+                "libpq does not open {}: it takes what stands before a colon of sslkey for an OpenSSL engine",
+                printable(key)
+            ),
+            "Rename it, so that there is no colon in its path; or let its folder be ~/.postgresql, which needs no sslkey.",
+        ),
+        false => Finding::info(
+            "key-in-engine",
+            "sslkey names an OpenSSL engine (it contains a colon), which is not looked into",
+            "Whether the key belongs to the certificate shows when psql connects.",
+        ),
     }
 }

@@ -196,9 +196,9 @@ impl Settings {
         self.file("sslkey", "postgresql.key")
     }
 
-    /// Whether the key is in an OpenSSL engine (`engine:key`).
-    pub fn engine(&self) -> bool {
-        self.value("sslkey").is_some_and(|key| key.contains(':'))
+    /// The key in an OpenSSL engine (`engine:key`), which is what libpq takes any path with a colon for.
+    pub fn engine(&self) -> Option<&str> {
+        self.value("sslkey").filter(|key| key.contains(':'))
     }
 
     /// What the server is checked with; `None` without a home.

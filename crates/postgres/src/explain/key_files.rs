@@ -21,6 +21,20 @@ pub(super) const ENTRIES: &[Entry] = &[
         ],
     },
     Entry {
+        name: "key-in-engine",
+        title: "libpq looks for the key in an OpenSSL engine",
+        cause: "sslkey contains a colon: what stands before it is taken for the name of an engine, and not for a part of \
+                a file's path.",
+        checks: &["sslkey of the connection, PGSSLKEY"],
+        fix: "Rename the file or its folder, so that there is no colon in the path; or let the folder be ~/.postgresql, \
+              which needs no sslkey.",
+        findings: &["key-in-engine"],
+        texts: &[
+            "could not load ssl engine",
+            "could not initialize ssl engine",
+        ],
+    },
+    Entry {
         name: "key-owner",
         title: "The server's key belongs to somebody else",
         cause: "The key's file belongs neither to the user that the server runs as nor to root. In \

@@ -123,8 +123,8 @@ pub(super) struct ServerElsewhere {
 }
 
 impl ServerElsewhere {
-    /// `crls` is a file with the new CRLs, where there is one.
-    fn of(certificate: &Certificate, crls: Option<&Path>) -> Self {
+    /// `crls` is a file with the new CRLs, where there is one; `home` as [`Outcome::of`] has it.
+    fn of(certificate: &Certificate, crls: Option<&Path>, home: &str) -> Self {
         let serial = certificate.serial;
         let take = match crls {
             Some(crls) => format!("Take {} to that server", crls.display()),
@@ -137,7 +137,7 @@ impl ServerElsewhere {
             hosts: certificate.hosts.clone(),
             not_after: show::rfc3339(certificate.validity.not_after),
             hint: format!(
-                "{take}, as its ssl_crl_file, and reload it there; if there is no such server any more, say so: pgpki revoke {serial}"
+                "{take}, as its ssl_crl_file, and reload it there; if there is no such server any more, say so: pgpki revoke {serial}{home}"
             ),
         }
     }
@@ -265,7 +265,7 @@ impl Outcome {
         });
         let signed = done.signed.iter();
         let file = crls(done);
-        let elsewhere = signed.map(|it| ServerElsewhere::of(it, file.as_deref()));
+        let elsewhere = signed.map(|it| ServerElsewhere::of(it, file.as_deref(), home));
         let stopped = done.report.stopped.iter().map(ToString::to_string);
         let crls = done.crls.iter().map(|(ca, number)| CrlLine {
             ca: ca.clone(),

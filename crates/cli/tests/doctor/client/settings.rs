@@ -65,6 +65,31 @@ fn what_is_not_looked_into() {
     seen.finding("home-differs");
 }
 
+/// psql never opens that file.
+#[test]
+fn a_colon_in_the_path_of_the_key() {
+    let pairing = Pairing::new();
+    let own = pairing.home.join(".postgresql");
+    let odd = pairing.home.join("a:b");
+    std::fs::rename(&own, &odd).unwrap();
+    let file = |name: &str| odd.join(name).display().to_string();
+    let conninfo = pairing.conninfo(&format!(
+        "sslmode=verify-full sslrootcert={} sslcert={} sslkey={}",
+        file("root.crt"),
+        file("postgresql.crt"),
+        file("postgresql.key")
+    ));
+    let output = pairing.cluster.psql(&conninfo, "select 1");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("could not load SSL engine"), "{said}");
+    let seen = Seen::of(&mut pairing.command(&conninfo));
+    assert_eq!(seen.finding("key-in-engine")["severity"], "error");
+    let explain = ["doctor", "--json", "--explain", &said];
+    let explained = pgpki_testing::run(&mut pairing.material.scene.command(explain)).stdout;
+    let explained = String::from_utf8(explained).unwrap();
+    assert!(explained.contains("key-in-engine"), "{explained}");
+}
+
 #[test]
 fn what_libpq_would_not_take() {
     let material = Material::new();
