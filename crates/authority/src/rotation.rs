@@ -21,7 +21,7 @@ use time::OffsetDateTime;
 pub(crate) use self::look::MAX_FILE;
 pub use self::policy::{Plan, Request, Step, plan, succession};
 use crate::authority::{Authority, AuthorityError};
-use crate::credential::certificate_file;
+use crate::credential::{CRL, ROOT, certificate_file};
 use crate::deliver::{DeliverError, Installed, Live, NoPassphrases};
 use crate::hand_over::OnFailure;
 use crate::ledger::{KnownPlace, Leaf, LedgerError, Place, PlaceKind};
@@ -404,8 +404,9 @@ impl Authority {
         Ok(())
     }
 
-    /// The generation to go back to, if there is one whose certificate still counts, and the live
-    /// one.
+    /// The generation to go back to, if there is one that may be, and the live one. A killed run may have left a live one
+    /// that no server takes. Nothing is gained by going back from one that was put back itself, and an older one with other
+    /// roots or CRLs may let in who was revoked since.
     fn generations_before(
         &self,
         installation: &Installation,
@@ -415,12 +416,21 @@ impl Authority {
             return Ok(None);
         };
         let generations = installation.generations().unwrap_or_default();
-        let before = generations.into_iter().rfind(|&number| number < current);
-        let certificate = before.and_then(|before| {
-            let name = certificate_file(Profile::Server);
-            let pem = installation.read(before, name, MAX_FILE).ok().flatten()?;
-            serial_in(&pem)
-        });
+        let was_put_back = generations.iter().any(|&number| number > current);
+        let read = |number, name| installation.read(number, name, MAX_FILE).ok().flatten();
+        let trusts_alike = |&before: &u32| {
+            [ROOT, CRL].into_iter().all(|name| {
+                let live = read(current, name);
+                live.is_some() && live == read(before, name)
+            })
+        };
+        let before = generations
+            .into_iter()
+            .rfind(|&number| number < current)
+            .filter(|before| !was_put_back && trusts_alike(before));
+        let certificate = before
+            .and_then(|before| read(before, certificate_file(Profile::Server)))
+            .and_then(|pem| serial_in(&pem));
         Ok(match certificate {
             Some(serial) if self.ledger.is_valid(serial, now)? => Some((before, current)),
             _ => None,

@@ -267,3 +267,32 @@ fn init_ends_in_proof_or_leaves_nothing() {
     let stage = Stage { cluster, scene };
     stage.is_sound_with("g0001");
 }
+
+/// A server that takes nothing must not have every run go one generation further back, to CRLs from before a revocation.
+#[test]
+fn what_was_put_back_stays() {
+    let mut stage = Stage::configured(&EVERYTHING);
+    let bob = stage.client("bob");
+    let bob = stage.conninfo(&bob, "bob", &[]);
+    stage.rotate(0, &["--force"]);
+    stage.scene.pgpki("revoke bob");
+    stage.keeps_out(&bob);
+    let (live, leaf) = (stage.current(), stage.installed_leaf());
+    let conf = fs::read_to_string(stage.conf()).unwrap();
+    append(&stage.conf(), "garbage here = = =\n");
+    stage.rotate(6, &["--force"]);
+    assert_eq!(stage.current(), live);
+    for _ in 0..2 {
+        let report = stage.rotate(5, &[]);
+        let reason = the_server(&report)["reason"].as_str().unwrap();
+        assert!(reason.contains("syntax error"), "{reason}");
+        assert_eq!(
+            (stage.current(), stage.installed_leaf()),
+            (live.clone(), leaf.clone())
+        );
+    }
+    stage.write(&stage.conf(), conf);
+    stage.cluster.restart().unwrap();
+    stage.keeps_out(&bob);
+    assert_eq!(stage.rotate(0, &[])["places"], serde_json::json!([]));
+}

@@ -45,7 +45,7 @@ pub(super) fn print(
     if outcome.swept > 0 {
         writeln!(
             out,
-            "removed {} of runs that were killed",
+            "removed {} of runs that were killed; an issue-client among them has to be run again",
             show::count(outcome.swept, "leftover")
         )?;
     }
