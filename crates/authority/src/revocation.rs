@@ -20,7 +20,7 @@ use crate::ledger::{
     CaId, Certificate, KnownCa, KnownPlace, Leaf, LedgerError, Place, PlaceKind, Succession,
 };
 use crate::rotation::{Holds, MAX_FILE, Report, Seen, serial_in};
-use crate::servers::{Servers, Session, TakenUp};
+use crate::servers::{Servers, Session, TakenUp, stays_to_be_taken_up};
 
 /// What a revocation did.
 #[derive(Debug, Default)]
@@ -351,7 +351,10 @@ fn tell(known: KnownPlace, servers: &mut dyn Servers, done: &mut Revocation) {
         .map_err(DeliverError::from)
         .and_then(|installation| {
             let path = place.path.clone();
-            let not_served = |why| DeliverError::NotServed { path, why };
+            let not_served = |why| DeliverError::NotServed {
+                path,
+                why: stays_to_be_taken_up(&installation, why),
+            };
             let taken_up = servers.take_up_each(&installation);
             taken_up.and_then(TakenUp::whole).map_err(not_served)
         });

@@ -26,7 +26,7 @@ use crate::deliver::{DeliverError, Installed, Live, NoPassphrases};
 use crate::hand_over::OnFailure;
 use crate::ledger::{KnownPlace, Leaf, LedgerError, Place, PlaceKind};
 use crate::requested::GivenUp;
-use crate::servers::{Servers, Session, TakenUp, put_back};
+use crate::servers::{Servers, Session, TakenUp, put_back, stays_to_be_taken_up};
 pub use crate::succession::Lost;
 use crate::succession::SuccessionError;
 
@@ -398,7 +398,10 @@ impl Authority {
                 why,
                 after: put_back(&installation, before, servers),
             },
-            None => DeliverError::NotServed { path, why },
+            None => DeliverError::NotServed {
+                path,
+                why: stays_to_be_taken_up(&installation, why),
+            },
         };
         report.failed.push((known.place, Arc::new(error)));
         Ok(())

@@ -183,6 +183,20 @@ impl Servers for NoServers {
     }
 }
 
+/// Turns `current` to where it leads, after a reload that was refused: to PostgreSQL that was a reload as well
+/// (`pg_conf_load_time`), and whoever looks next knows by a link that is younger that what is on disk was never loaded.
+/// Returns why the server refused.
+pub(crate) fn stays_to_be_taken_up(installation: &Installation, why: String) -> String {
+    let turned = match installation.current() {
+        Ok(Some(current)) => installation.point_to(current),
+        other => other.map(|_| ()),
+    };
+    match turned {
+        Ok(()) => why,
+        Err(error) => format!("{why}; and the next rotation may take it for loaded: {error}"),
+    }
+}
+
 /// Makes the generation that was live before live again, and says how it stands then.
 pub(crate) fn put_back(
     installation: &Installation,
@@ -203,6 +217,9 @@ pub(crate) fn put_back(
             format!("g{before:04} was put back; {}", taken_up.unasked.join(", "))
         }
         Ok(_) => format!("g{before:04} was put back, and is served"),
-        Err(why) => format!("g{before:04} was put back, which is not proven either: {why}"),
+        Err(why) => {
+            let why = stays_to_be_taken_up(installation, why);
+            format!("g{before:04} was put back, which is not proven either: {why}")
+        }
     }
 }
