@@ -10,6 +10,7 @@ mod key_files;
 mod login;
 mod negotiation;
 mod pattern;
+mod reach;
 mod server_refused;
 pub(crate) mod session;
 
@@ -47,7 +48,7 @@ pub struct Explanation {
 
 /// Every entry. Where several fit, they are given in this order: what names a cause stands before
 /// what a cause leads to, and both before what says next to nothing.
-const TABLE: [&[Entry]; 8] = [
+const TABLE: [&[Entry]; 9] = [
     key_files::ENTRIES,
     certificate_files::ENTRIES,
     client_refused::ENTRIES,
@@ -55,6 +56,7 @@ const TABLE: [&[Entry]; 8] = [
     negotiation::ENTRIES,
     login::ENTRIES,
     session::ENTRIES,
+    reach::ENTRIES,
     closed::ENTRIES,
 ];
 

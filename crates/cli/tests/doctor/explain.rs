@@ -4,6 +4,7 @@
 mod arguments;
 mod client_refused;
 mod login;
+mod reach;
 mod server_files;
 mod server_refused;
 

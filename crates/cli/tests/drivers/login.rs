@@ -1,6 +1,6 @@
 //! TLS stands, and the login does not.
 
-use pgpki_testing::{Client, Connection};
+use pgpki_testing::{Client, Connection, Shutdown};
 
 use crate::explained::{Expected, refused, refused_of};
 use crate::material::Material;
@@ -114,4 +114,23 @@ fn a_password_is_asked_for() {
     asked.retain(|it| ![Client::GoTls, Client::Pg8000].contains(it));
     let expected = Expected::of("password-missing").but(&empty, "password-refused");
     refused_of(&asked, &connection, &expected);
+}
+
+/// crypto/tls alone is no driver; it is what opens its connection that fails.
+#[test]
+fn where_nothing_listens() {
+    let material = Material::new();
+    let mut cluster = serving(&material, &material.server());
+    let connection = with(
+        &cluster,
+        "alice",
+        &folder(&material, &material.client("alice")),
+    );
+    cluster.stop(Shutdown::Fast).unwrap();
+    refused(&connection, &Expected::of("server-not-listening"));
+    let elsewhere = Connection {
+        host: "nowhere.invalid".to_owned(),
+        ..connection
+    };
+    refused(&elsewhere, &Expected::of("host-unknown"));
 }

@@ -59,16 +59,19 @@ pub(super) const ENTRIES: &[Entry] = &[
         name: "driver-hides-cause",
         title: "The driver's message leaves the cause out",
         cause: "It is the text of the outermost error. tokio-postgres keeps the cause in source(), \
-                pgJDBC in getCause().",
+                pgJDBC in getCause(), pg8000 in __cause__.",
         checks: &[
             "Rust: the error with {:?}, or with {:#} of anyhow",
             "Java: the stack, with its lines of Caused by",
+            "Python: the whole traceback",
         ],
         fix: "Have the program print the causes too, and explain those: pgpki doctor --explain 'TEXT'.",
         findings: &[],
         texts: &[
             "=error performing tls handshake",
             "=error communicating with the server",
+            "=error connecting to server",
+            "can't create a connection to host … and port",
             "=db error",
             "=invalid configuration",
             "=the connection attempt failed.",

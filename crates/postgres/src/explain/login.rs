@@ -13,6 +13,23 @@ pub(super) const ENTRIES: &[Entry] = &[
         texts: &["client certificate contains no user name"],
     },
     Entry {
+        name: "socket-for-another-role",
+        title: "The user of the operating system is not that role",
+        cause: "The rule says peer: over the Unix-domain socket, where no host= was given, PostgreSQL takes the role from the \
+                operating system's user. No certificate is looked at there.",
+        checks: &[
+            "whoami, and user= of the connection: both have to be the role, or pg_ident.conf maps them",
+            "host= of the connection, PGHOST: without it libpq takes the socket",
+        ],
+        fix: "Come over the network, with host=NAME and the certificate; or as that user: sudo -u USER psql.",
+        findings: &[],
+        // A log has the words of the next entry above these.
+        texts: &[
+            "peer authentication failed for user",
+            "ident authentication failed for user",
+        ],
+    },
+    Entry {
         name: "certificate-for-another-role",
         title: "The certificate is not that role's",
         cause: "The common name of the certificate is not the role that the client asked for, and no \
