@@ -84,6 +84,7 @@ impl Credential {
             key,
             certificate: &self.certificate,
             roots: &trust.roots,
+            crls: (self.issued.profile == Profile::Server).then_some(&trust.crls),
             passphrase,
             key_passphrase,
         };

@@ -116,6 +116,8 @@ pub struct Material<'a> {
     pub certificate: &'a str,
     /// The certificates of the roots, PEM.
     pub roots: &'a str,
+    /// A server's CRLs, PEM.
+    pub crls: Option<&'a str>,
     /// What a container is encrypted with, if there is one.
     pub passphrase: Option<&'a str>,
     /// What libpq's or the server's own key is encrypted with, if it is.

@@ -8,12 +8,16 @@ use super::{CLIENT, Material, quoted};
 /// they are, with the owner and mode that they have there.
 pub(super) fn fragment(material: &Material<'_>) -> Zeroizing<Vec<u8>> {
     let stem = material.stem;
+    let (service, reader) = match stem {
+        CLIENT => ("app", "libpq"),
+        _ => ("db", "PostgreSQL"),
+    };
     let head = format!(
         "# {whose}: `docker compose -f {stem}-compose.yaml -f …`, or copy what you need.\n\
-         # Compose mounts the files as they are, and libpq refuses a key that others can read: give {stem}.key to the user\n\
+         # Compose mounts the files as they are, and {reader} refuses a key that others can read: give {stem}.key to the user\n\
          # id of the program in the container (chown), with mode 0600; or leave it to root with its group and mode 0640.\n\
          services:\n  \
-           app:\n",
+           {service}:\n",
         whose = quoted(material.name),
     );
     let environment = match stem {
@@ -30,11 +34,12 @@ pub(super) fn fragment(material: &Material<'_>) -> Zeroizing<Vec<u8>> {
         _ => String::new(),
     };
     let mut text = head + &environment + "    secrets:\n";
-    let files = [
+    let mut files = vec![
         format!("{stem}.crt"),
         format!("{stem}.key"),
         "root.crt".to_owned(),
     ];
+    files.extend(material.crls.map(|_| "root.crl".to_owned()));
     for file in &files {
         text.push_str(&format!("      - {file}\n"));
     }

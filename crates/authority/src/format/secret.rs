@@ -4,18 +4,18 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use super::{Material, quoted};
+use super::{CLIENT, Material, quoted};
 
 /// The most characters of a Secret's name: an RFC 1123 label, so that it can also be a volume's.
 const MAX_NAME: usize = 63;
 
 /// The manifest, YAML. Its type is `kubernetes.io/tls`, which has `tls.crt` and `tls.key`; `ca.crt` beside them is where
-/// cert-manager and CloudNativePG look for the roots. CloudNativePG reads a Secret again when it changes if it has the
+/// cert-manager and CloudNativePG look for the roots, and a server's CRLs as `ca.crl`. CloudNativePG reads a Secret again when it changes if it has the
 /// label `cnpg.io/reload`.
 pub(super) fn manifest(material: &Material<'_>, key: &str) -> Zeroizing<Vec<u8>> {
     let mut text = Zeroizing::new(String::with_capacity(16 << 10));
     text.push_str(&format!(
-        "# {whose}, for kubectl apply -f. libpq wants the key closed to others: mount it with defaultMode: 0400,\n\
+        "# {whose}, for kubectl apply -f. {reader} wants the key closed to others: mount it with defaultMode: 0400,\n\
          # or 0440 where the pod has an fsGroup.\n\
          apiVersion: v1\n\
          kind: Secret\n\
@@ -27,13 +27,19 @@ pub(super) fn manifest(material: &Material<'_>, key: &str) -> Zeroizing<Vec<u8>>
          type: kubernetes.io/tls\n\
          data:\n",
         whose = quoted(material.name),
+        reader = match material.stem {
+            CLIENT => "libpq",
+            _ => "PostgreSQL",
+        },
         name = name(material.name, material.stem),
     ));
-    for (entry, pem) in [
+    let entries = [
         ("tls.crt", material.certificate),
         ("tls.key", key),
         ("ca.crt", material.roots),
-    ] {
+    ];
+    let crls = material.crls.map(|crls| ("ca.crl", crls));
+    for (entry, pem) in entries.into_iter().chain(crls) {
         text.push_str("  ");
         text.push_str(entry);
         text.push_str(": ");

@@ -58,6 +58,7 @@ pub(crate) fn run(args: &Export) -> Result<Exit, Failure> {
         key: &found.key,
         certificate: &found.certificate,
         roots: &found.roots,
+        crls: found.crls.as_deref(),
         passphrase: sealed.as_ref().and_then(passphrase::New::as_text),
     };
     let forms = format::all(&formats, &material).map_err(|error| refused(&folder, &error))?;

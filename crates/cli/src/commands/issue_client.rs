@@ -174,19 +174,34 @@ fn report(
     gone(done, former, out)?;
     let readable = |place: &&Place| place.formats.contains(&Format::Libpq);
     let made = done.done.iter().map(|(place, _)| place);
-    engine_path::note(made.filter(readable).map(|place| place.path.as_path()), out)?;
+    let readable: Vec<&Place> = made.filter(readable).collect();
+    engine_path::note(readable.iter().map(|place| place.path.as_path()), out)?;
     for left in &done.left {
         writeln!(out, "  left as it is: {}", printable(left))?;
     }
-    if !done.done.is_empty() {
-        let dir = printable(&out_dir.to_string_lossy());
-        writeln!(
+    next_step(!readable.is_empty(), done, out_dir, out)
+}
+
+fn next_step(
+    is_for_libpq: bool,
+    done: &HandOver,
+    out_dir: &Path,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let dir = printable(&out_dir.to_string_lossy());
+    match is_for_libpq {
+        _ if done.done.is_empty() => Ok(()),
+        true => writeln!(
             out,
             "\n{FAINT}Each folder in {dir} becomes ~/.postgresql of its user, who connects with\n\
              psql \"host=HOST dbname=DB user=ROLE sslmode=verify-full\"{FAINT:#}"
-        )?;
+        ),
+        false => writeln!(
+            out,
+            "\n{FAINT}What a program takes from its folder in {dir}, and how, says\n\
+             pgpki connect ROLE --for DRIVER{FAINT:#}"
+        ),
     }
-    Ok(())
 }
 
 /// The files of formats that a folder had and does not have any more: a program may still look for one.

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 
 use pgpki_testing::openssl;
 
-use super::{check_modes, files, names};
+use super::{check_modes, decoded, files, names, yaml};
 use crate::served::{issue_client, scene};
 
 #[test]
@@ -97,7 +97,7 @@ fn a_server_is_exported_too() {
     scene.init("");
     let current = scene.tls().join("current");
     scene.pgpki(&format!(
-        "export {} --format pem,k8s-secret --out node",
+        "export {} --format pem,k8s-secret,docker --out node",
         current.display()
     ));
     let made = scene.path("node");
@@ -106,14 +106,23 @@ fn a_server_is_exported_too() {
         [
             "root.crl",
             "root.crt",
+            "server-compose.yaml",
             "server-secret.yaml",
             "server.crt",
+            "server.key",
             "server.pem"
         ]
     );
     check_modes(&made);
     let crl = fs::read(current.join("root.crl")).unwrap();
     assert_eq!(files(&made)["root.crl"], crl);
+    // A server without them lets in whoever was revoked.
+    let secret = yaml(&made.join("server-secret.yaml"));
+    assert_eq!(decoded(&secret["data"]["ca.crl"]), crl);
+    let compose = yaml(&made.join("server-compose.yaml"));
+    assert_eq!(compose["secrets"]["root.crl"]["file"], "./root.crl");
+    let mounted = compose["services"]["db"]["secrets"].as_array().unwrap();
+    assert!(mounted.contains(&"root.crl".into()), "{compose}");
     assert_eq!(
         files(&made)["server.crt"],
         fs::read(current.join("server.crt")).unwrap()

@@ -2,11 +2,10 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use pgpki_testing::{Client, Connection, Credential, Scene, openssl, run};
 
-use super::{check_modes, files, names, yaml};
+use super::{check_modes, decoded, files, names, yaml};
 use crate::served::{Served, issue_client, scene};
 
 const COMMON: [&str; 2] = ["postgresql.crt", "root.crt"];
@@ -116,13 +115,8 @@ fn several_at_once_hold_the_same_key() {
         ("tls.key", key),
         ("ca.crt", roots),
     ] {
-        let text = secret["data"][entry].as_str().unwrap();
-        let decoded = run(Command::new("sh").args(["-c", "printf %s \"$0\" | base64 -d", text]));
-        assert_eq!(
-            String::from_utf8(decoded.stdout).unwrap(),
-            expected,
-            "{entry}"
-        );
+        let decoded = decoded(&secret["data"][entry]);
+        assert_eq!(String::from_utf8(decoded).unwrap(), expected, "{entry}");
     }
 }
 

@@ -57,3 +57,9 @@ fn yaml(path: &Path) -> Value {
         .arg(path));
     serde_json::from_slice(&output.stdout).unwrap()
 }
+
+/// What an entry of a Secret holds, as another implementation reads it.
+fn decoded(entry: &Value) -> Vec<u8> {
+    let text = entry.as_str().unwrap();
+    run(Command::new("sh").args(["-c", "printf %s \"$0\" | base64 -d", text])).stdout
+}
