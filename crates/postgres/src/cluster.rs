@@ -316,6 +316,18 @@ impl Cluster {
         }
     }
 
+    /// How to take away what gives a parameter its value, if that wins over every file of settings.
+    #[must_use]
+    pub fn in_the_way(&self, name: &str, given: &Given) -> Option<String> {
+        match given {
+            Given::Argument { .. } => Some("Start the server without that argument".to_owned()),
+            Given::Line(line) if line.file == self.auto_file() => Some(format!(
+                "ALTER SYSTEM has set it; take that back with  ALTER SYSTEM RESET {name};"
+            )),
+            Given::Line(_) => None,
+        }
+    }
+
     /// The port that its configuration names, where it names one.
     #[must_use]
     pub fn port(&self) -> Option<u16> {

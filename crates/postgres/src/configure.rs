@@ -109,6 +109,12 @@ pub enum ConfigureError {
         /// What is wrong with it.
         problem: Box<Problem>,
     },
+    /// `pg_hba.conf` has no rule, and PostgreSQL loads none without. With pgpki's it would, and let nobody in by a socket.
+    #[error("{} has no rules, and with those of pgpki alone nobody could come in by a Unix-domain socket", path.display())]
+    NoRules {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file belongs to somebody who is not the server's user, and lies elsewhere.
     #[error("{} belongs to {owner}, and lies outside of where this cluster keeps its configuration", path.display())]
     Foreign {
@@ -187,6 +193,11 @@ impl ConfigureError {
             Self::Shadowed { remedy, .. } => Some(remedy.clone()),
             Self::Faulty(_) | Self::BadRule { .. } => Some(
                 "The server would not load any of it while that line is there: put it right first"
+                    .to_owned(),
+            ),
+            Self::NoRules { .. } => Some(
+                "PostgreSQL does not load it as it is. Write the rules into it that you want beside those of pgpki, such as\n\
+                 local  all  all  peer"
                     .to_owned(),
             ),
             Self::NotOurs { path } => {

@@ -51,6 +51,10 @@ pub(crate) fn run(args: &Configure) -> Result<Exit, Failure> {
             false => "is configured like that already.",
         };
         writeln!(out, "{} {already}", cluster.name())?;
+        // Nor is the server asked about lines that were there before pgpki, and are after it.
+        if args.remove {
+            return Ok(Exit::Done);
+        }
     }
     if args.dry_run {
         for change in &changes {
@@ -355,6 +359,7 @@ impl From<ConfigureError> for Failure {
             | ConfigureError::Rejected(_) => Exit::Refused,
             ConfigureError::Faulty(_)
             | ConfigureError::BadRule { .. }
+            | ConfigureError::NoRules { .. }
             | ConfigureError::Missing { .. }
             | ConfigureError::Path(_) => Exit::BadInput,
             ConfigureError::Stuck { .. } => Exit::Findings,

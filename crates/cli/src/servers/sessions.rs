@@ -63,9 +63,12 @@ pub(super) fn unsure(cluster: &Cluster, is_whole: bool, installation: &Path) -> 
         matches!((file, &live), (Ok(file), Ok(live)) if file == *live)
     };
     if !file.as_ref().is_some_and(leads_there) {
-        let set = file.map(|given| given.text().into_owned());
+        let set = file.as_ref().map(|given| given.text().into_owned());
+        let in_the_way = file.and_then(|given| cluster.in_the_way("ssl_crl_file", &given));
+        let first =
+            in_the_way.map_or_else(String::new, |it| format!(", but not before this: {it}"));
         return Some(format!(
-            "its ssl_crl_file is '{}', so that it never sees this CRL; pgpki configure puts that right",
+            "its ssl_crl_file is '{}', so that it never sees this CRL; pgpki configure puts that right{first}",
             set.unwrap_or_default()
         ));
     }

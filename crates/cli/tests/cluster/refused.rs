@@ -35,6 +35,42 @@ fn alter_system_wins_and_is_named() {
     stage.configure(&EVERYTHING);
 }
 
+/// PostgreSQL does not load such a file. With our lines alone it would, and nobody came in by its socket any more.
+#[test]
+fn rules_that_would_be_the_only_ones() {
+    let stage = Stage::new();
+    let hba = stage.hba();
+    let rules = fs::read(&hba).unwrap();
+    for empty in ["", "# nothing\n\n"] {
+        stage.write(&hba, empty);
+        let said = stage.refuses(4, &EVERYTHING);
+        says(
+            &said,
+            &["pg_hba.conf has no rules", "local  all  all  peer"],
+        );
+    }
+    stage.write(&hba, &rules);
+    stage.configure(&EVERYTHING);
+    let configured = fs::read_to_string(&hba).unwrap();
+    let (ours, _) = configured.split_once("# END pgpki\n").unwrap();
+    stage.write(&hba, format!("{ours}# END pgpki\n"));
+    stage.refuses(4, &EVERYTHING);
+}
+
+/// Where there is nothing to be taken out, nothing is asked of the server either.
+#[test]
+fn nothing_is_removed_beside_a_line_of_somebody_elses() {
+    let stage = Stage::new();
+    let conf = fs::read_to_string(stage.conf()).unwrap();
+    stage.write(&stage.conf(), format!("{conf}garbage here = = =\n"));
+    let before = Files::of(&stage.cluster);
+    let mut remove = stage.scene.command(["configure", "--remove", "--pgdata"]);
+    let output = run(remove.arg(stage.cluster.data_dir()));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("has no lines of pgpki's"), "{said}");
+    before.assert_unchanged(&stage.cluster);
+}
+
 #[test]
 fn an_installation_that_is_missing_is_named_with_what_makes_it() {
     let stage = Stage::new();

@@ -217,14 +217,41 @@ fn a_role_that_may_not_see_sessions_does_not_pass_for_none() {
 fn a_server_that_reads_no_crl_enforces_nothing() {
     let stage = Stage::configured(&EVERYTHING);
     let alice = far_away(&stage, "alice");
+    let doctor = || {
+        let mut doctor = stage.scene.command(["doctor", "--json", "--pgdata"]);
+        let output = doctor.arg(stage.cluster.data_dir()).output().unwrap();
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let found = report["findings"].as_array().unwrap().iter();
+        found
+            .clone()
+            .find(|it| it["code"] == "crl-unset")
+            .cloned()
+            .unwrap()
+    };
     append(&stage.conf(), "ssl_crl_file = ''\n");
     run(&mut stage.pg_ctl(&["reload"]));
+    assert_eq!(doctor()["severity"], "info");
     let report = revoke(&stage, 1, &["alice"]);
     let place = the_place(&report);
     assert_eq!(place["outcome"], "not-enforced", "{report}");
     let why = place["not_proven"][0].as_str().unwrap();
     assert!(why.contains("ssl_crl_file"), "{why}");
+    assert!(why.ends_with("pgpki configure puts that right"), "{why}");
+    assert_eq!(doctor()["severity"], "error");
     stage.connects(&alice);
+    // What configure would not overrule.
+    stage.cluster.sql("alter system set ssl_crl_file = ''");
+    run(&mut stage.pg_ctl(&["reload"]));
+    let report = revoke(&stage, 1, &["alice"]);
+    let why = the_place(&report)["not_proven"][0].as_str().unwrap();
+    assert!(why.contains("ALTER SYSTEM RESET ssl_crl_file;"), "{why}");
+    let hint = doctor()["hint"].clone();
+    assert!(
+        hint.as_str()
+            .unwrap()
+            .contains("ALTER SYSTEM RESET ssl_crl_file;"),
+        "{hint}"
+    );
     let bob = stage.client("bob");
     let report = revoke(&stage, 1, &["bob"]);
     let problem = report["problems"][0].as_str().unwrap();

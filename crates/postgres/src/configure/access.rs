@@ -16,6 +16,10 @@ pub(super) fn plan(cluster: &Cluster, wishes: &Wishes) -> Result<Vec<Change>, Co
     }
     let file = Current::read(cluster, &cluster.hba_file)?.existing()?;
     let hba = Hba::parse(file.bytes(), cluster.major);
+    let own = hba.without_block().map_err(file.block_error())?;
+    if own.as_ref().unwrap_or(&hba).entries().is_empty() {
+        return Err(ConfigureError::NoRules { path: file.path });
+    }
     let block = Block::new(lines).map_err(file.block_error())?;
     let after = hba.with_block(&block).map_err(file.block_error())?;
     // What is there first, because its lines have the numbers that its reader sees.

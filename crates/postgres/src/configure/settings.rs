@@ -212,11 +212,11 @@ fn check(
         return Err(ConfigureError::Faulty(fault.clone()));
     }
     for name in names {
-        if let Some(Given::Argument { value }) = cluster.given(name) {
+        if let Some(given @ Given::Argument { value }) = &cluster.given(name) {
             return Err(ConfigureError::Shadowed {
                 name,
                 by: format!("the server's own argument {name}={value}"),
-                remedy: "Start the server without that argument".to_owned(),
+                remedy: cluster.in_the_way(name, given).unwrap_or_default(),
                 file: own.to_owned(),
             });
         }
@@ -239,13 +239,11 @@ fn same(a: &Path, b: &Path) -> bool {
 
 fn shadowed(cluster: &Cluster, name: &'static str, winner: &Sourced, own: &Path) -> ConfigureError {
     let by = format!("{}, line {}", winner.file.display(), winner.setting.line);
-    let remedy = match winner.file == cluster.auto_file() {
-        true => format!("ALTER SYSTEM has set it; take that back with  ALTER SYSTEM RESET {name};"),
-        false => format!(
-            "Remove that line, or have it stand before {}",
-            own.display()
-        ),
-    };
+    let in_the_way = cluster.in_the_way(name, &Given::Line(winner.clone()));
+    let remedy = in_the_way.unwrap_or_else(|| {
+        let own = own.display();
+        format!("Remove that line, or have it stand before {own}")
+    });
     ConfigureError::Shadowed {
         name,
         by,

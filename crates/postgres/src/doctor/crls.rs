@@ -16,13 +16,7 @@ pub(super) fn judge(facts: &Facts) -> Vec<Located> {
         return Vec::new();
     }
     if files.crl.is_none() && files.crl_dir.is_none() {
-        let finding = Finding::info(
-            "crl-unset",
-            "neither ssl_crl_file nor ssl_crl_dir is set, so a revoked certificate is still \
-             accepted",
-            "Set ssl_crl_file to the CRLs of every CA in ssl_ca_file, as pgpki installs them.",
-        );
-        return vec![finding.into()];
+        return vec![unset(facts).into()];
     }
     let lists = files
         .crl
@@ -50,4 +44,34 @@ pub(super) fn judge(facts: &Facts) -> Vec<Located> {
         }
     });
     missing.collect()
+}
+
+/// A slip where it has come to nothing so far: somebody counts on it once a certificate was revoked.
+fn unset(facts: &Facts) -> Finding {
+    const CODE: &str = "crl-unset";
+    let issued = facts.issued.as_ref().ok();
+    let issued = issued.filter(|it| it.server.is_some() && it.revoked_clients > 0);
+    match issued.map(|it| it.revoked_clients) {
+        None => Finding::info(
+            CODE,
+            "neither ssl_crl_file nor ssl_crl_dir is set, so a revoked certificate is still accepted",
+            "Set ssl_crl_file to the CRLs of every CA in ssl_ca_file, as pgpki installs them.",
+        ),
+        Some(revoked) => {
+            let given = facts.configuration.given.get("ssl_crl_file");
+            let in_the_way = given.and_then(|it| facts.cluster.in_the_way("ssl_crl_file", it));
+            let sets_it = "pgpki configure sets it";
+            Finding::error(
+                CODE,
+                format!(
+                    "neither ssl_crl_file nor ssl_crl_dir is set, and {revoked} of the clients' certificates that were \
+                     revoked have not ended: this server still accepts them"
+                ),
+                &match in_the_way {
+                    Some(it) => format!("{sets_it}, but not before this: {it}"),
+                    None => format!("{sets_it}."),
+                },
+            )
+        }
+    }
 }

@@ -299,6 +299,8 @@ pub struct Issued {
     /// The serial numbers, 32 hexadecimal digits, of servers' certificates that were revoked, by themselves or with
     /// their CA, and have not ended.
     pub revoked_servers: Vec<String>,
+    /// How many of clients' certificates were revoked and have not ended.
+    pub revoked_clients: usize,
 }
 
 /// A role's last certificate.

@@ -28,11 +28,14 @@ pub(super) fn judge(facts: &Facts, now: OffsetDateTime) -> Vec<Located> {
             .map(|role| (role.name.as_str(), role))
             .collect();
         let live = issued.filter(|client| client.validity.not_after >= now);
-        for client in live {
-            let role = by_name.get(client.role.as_str()).copied();
-            let finding = standing(role, facts, now);
+        let (there, missing): (Vec<_>, Vec<_>) =
+            live.partition(|client| by_name.contains_key(client.role.as_str()));
+        for client in there {
+            let role = by_name.get(client.role.as_str());
+            let finding = role.and_then(|role| standing(role, facts, now));
             findings.extend(finding.map(|finding| Located::of_role(finding, &client.role)));
         }
+        findings.extend(missing_roles(&missing));
         findings.extend(locked_out(&by_name, answers, facts));
     }
     findings
@@ -62,15 +65,31 @@ fn end(client: &ClientIssued, now: OffsetDateTime) -> Option<Located> {
     Some(Located::of_role(finding, &client.role))
 }
 
-/// What the server says about a role that has a certificate.
-fn standing(role: Option<&RoleRow>, facts: &Facts, now: OffsetDateTime) -> Option<Finding> {
-    let Some(role) = role else {
-        return Some(Finding::warning(
+/// As many of them as somebody reads, and how many more there are: an authority has more than one cluster.
+fn missing_roles(missing: &[&ClientIssued]) -> Vec<Located> {
+    const NAMED: usize = 50;
+    let finding = |message: String| {
+        Finding::warning(
             "role-missing",
-            "a certificate was issued to this role, and the server has no such role",
+            message,
             "Create it (CREATE ROLE … LOGIN); names are compared to the letter, capitals included.",
-        ));
+        )
     };
+    let named = missing.iter().take(NAMED).map(|client| {
+        let said = "a certificate was issued to this role, and the server has no such role";
+        Located::of_role(finding(said.to_owned()), &client.role)
+    });
+    let mut findings: Vec<Located> = named.collect();
+    if let more @ 1.. = missing.len().saturating_sub(NAMED) {
+        let said =
+            format!("{more} more roles have certificates, and the server does not have them");
+        findings.push(finding(said).into());
+    }
+    findings
+}
+
+/// What the server says about a role that has a certificate.
+fn standing(role: &RoleRow, facts: &Facts, now: OffsetDateTime) -> Option<Finding> {
     if !role.can_login {
         return Some(Finding::warning(
             "role-no-login",

@@ -32,25 +32,20 @@ pub(super) fn by_authority(
     };
     let authority = args.home.open().map_err(unseen)?;
     let read = || -> Result<Issued, AuthorityError> {
-        let (clients, revoked_servers) = leaves(authority.ledger(), now)?;
         Ok(Issued {
-            clients,
-            revoked_servers,
             server: server(&authority, cluster, now)?,
+            ..leaves(authority.ledger(), now)?
         })
     };
     read().map_err(|error| unseen(error.into()))
 }
 
-/// The last certificate of each role that was not revoked, if it was not over long ago; and the servers' that were.
-fn leaves(
-    ledger: &Ledger,
-    now: OffsetDateTime,
-) -> Result<(Vec<ClientIssued>, Vec<String>), LedgerError> {
+/// The last certificate of each role that was not revoked, if it was not over long ago; and those that were.
+fn leaves(ledger: &Ledger, now: OffsetDateTime) -> Result<Issued, LedgerError> {
     /// Whoever has gone without one for longer has been given up.
     const FORGOTTEN: time::Duration = time::Duration::days(90);
     let mut last: HashMap<String, ClientIssued> = HashMap::new();
-    let mut revoked = Vec::new();
+    let mut issued = Issued::default();
     let mut after = None;
     loop {
         let page = ledger.page(after, PAGE)?;
@@ -62,11 +57,13 @@ fn leaves(
                 && !it.revoked
                 && it.validity.not_after + FORGOTTEN >= now
         };
-        let is_revoked = |it: &&Certificate| {
-            it.profile == Profile::Server && it.revoked && it.validity.not_after >= now
-        };
-        let serials = page.iter().filter(is_revoked).map(|it| it.serial);
-        revoked.extend(serials.map(|serial| serial.to_string()));
+        let is_revoked = |it: &&Certificate| it.revoked && it.validity.not_after >= now;
+        for it in page.iter().filter(is_revoked) {
+            match it.profile {
+                Profile::Server => issued.revoked_servers.push(it.serial.to_string()),
+                _ => issued.revoked_clients += 1,
+            }
+        }
         // The pages come in the order of their ends, so that the last one of a role stays.
         for it in page.into_iter().filter(counts) {
             let client = ClientIssued {
@@ -79,9 +76,9 @@ fn leaves(
             break;
         }
     }
-    let mut clients: Vec<_> = last.into_values().collect();
-    clients.sort_by(|a, b| a.role.cmp(&b.role));
-    Ok((clients, revoked))
+    issued.clients = last.into_values().collect();
+    issued.clients.sort_by(|a, b| a.role.cmp(&b.role));
+    Ok(issued)
 }
 
 /// What should stand where the server reads its certificate.
