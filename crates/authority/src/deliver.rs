@@ -388,18 +388,24 @@ fn settle(
     let taken_up = servers.take_up(installation);
     let taken_up = taken_up.and_then(TakenUp::whole).map_err(|why| {
         let after = put_back(installation, generations, servers);
+        // A server that refuses for weeks would have one more each day.
+        let after = [vec![after], prune(installation)].concat().join("; ");
         let path = installation.path().to_owned();
         DeliverError::PutBack { path, why, after }
     })?;
-    let left = match installation.prune(KEPT_GENERATIONS) {
-        Ok(pruned) => texts(pruned.left).collect(),
-        Err(error) => vec![error.to_string()],
-    };
     Ok(Live {
         generation: Some(generations.1),
         taken_up,
-        left,
+        left: prune(installation),
     })
+}
+
+/// Removes the oldest generations. Returns what stays, and why.
+fn prune(installation: &Installation) -> Vec<String> {
+    match installation.prune(KEPT_GENERATIONS) {
+        Ok(pruned) => texts(pruned.left).collect(),
+        Err(error) => vec![error.to_string()],
+    }
 }
 
 /// Whoever knows what containers are to be encrypted with.

@@ -128,6 +128,15 @@ pub enum SuccessionProblem {
     Failed(SuccessionError),
 }
 
+fn failed(error: AuthorityError) -> SuccessionProblem {
+    SuccessionProblem::Failed(error.into())
+}
+
+/// Whether nobody has given a passphrase.
+fn is_missing(error: &AuthorityError) -> bool {
+    error.secret().is_some_and(|secret| secret.is_missing)
+}
+
 impl Authority {
     /// What a rotation would do. Changes nothing.
     pub fn plan(&self, request: &Request, now: OffsetDateTime) -> Result<Plan, AuthorityError> {
@@ -135,22 +144,32 @@ impl Authority {
         let places = self.look(None, now)?;
         let settings = self.settings();
         let due = succession(&self.hierarchy, settings, request, now);
-        let lacking = due.filter(|_| self.check_endorsing(now).is_err());
-        let step = due.filter(|step| lacking.is_none() || *step == Step::Compromised);
+        let mut problem = self.stands_in_the_way(due, request, now);
+        let step = due.filter(|_| problem.is_none());
+        if step == Some(Step::Compromised)
+            && let Err(error) = self.check_endorsing(now)
+        {
+            let needed = SuccessionProblem::EndorsementNeeded(error.into());
+            problem = Some((Step::Issuing, needed));
+        }
         // Decide as if the new CA were there already.
         let hierarchy = match step {
             Some(step) => self.hierarchy.after(step, settings, now),
             None => self.hierarchy.clone(),
         };
         let servers = self.ledger.servers_in_use(now)?;
-        let plan = plan(places, &servers, &hierarchy, settings, request, now);
+        let mut plan = plan(places, &servers, &hierarchy, settings, request, now);
+        // A new CA's key is at hand when it has just been made.
+        if step.is_none() {
+            self.lock(&mut plan, request, now);
+        }
         let lost = match step {
             Some(Step::Compromised) => self.would_be_lost(now)?,
             _ => self.lost(now)?,
         };
         Ok(Plan {
             succession: step,
-            needs_endorsement: lacking,
+            problem,
             lost,
             elsewhere: self.due_elsewhere(request, now)?,
             ..plan
@@ -215,16 +234,12 @@ impl Authority {
         now: OffsetDateTime,
         report: &mut Report,
     ) -> Result<(), AuthorityError> {
-        let Some(step) = succession(&self.hierarchy, self.settings(), request, now) else {
-            if request.try_root
-                && let Err(error) = self.try_root()
-            {
-                let problem = SuccessionProblem::Failed(error.into());
-                report.problem = Some((Step::Issuing, problem));
-            }
+        let due = succession(&self.hierarchy, self.settings(), request, now);
+        report.problem = self.stands_in_the_way(due, request, now);
+        let Some(step) = due.filter(|_| report.problem.is_none()) else {
             return Ok(());
         };
-        match self.try_step(step, request, now, report) {
+        match self.take(step, now, report) {
             Ok(issued) => report.succession = Some((step, issued)),
             Err(problem) => report.problem = Some((step, problem)),
         }
@@ -238,39 +253,62 @@ impl Authority {
         Ok(())
     }
 
-    fn try_step(
-        &mut self,
+    /// Why the step that is due cannot be taken; where none is due, what is wrong with the passphrase that was given for one.
+    fn stands_in_the_way(
+        &self,
+        due: Option<Step>,
+        request: &Request,
+        now: OffsetDateTime,
+    ) -> Option<(Step, SuccessionProblem)> {
+        let checked = match due {
+            Some(step) => self.check_step(step, request, now),
+            None if request.try_root => self.try_root().map_err(failed),
+            None => Ok(()),
+        };
+        Some((due.unwrap_or(Step::Issuing), checked.err()?))
+    }
+
+    fn check_step(
+        &self,
         step: Step,
         request: &Request,
         now: OffsetDateTime,
-        report: &mut Report,
-    ) -> Result<Issued, SuccessionProblem> {
-        let failed = |error: AuthorityError| SuccessionProblem::Failed(error.into());
+    ) -> Result<(), SuccessionProblem> {
         // Revoking takes nobody but our own root, and cannot wait for others.
         if step != Step::Compromised {
             let needed = self.check_endorsing(now);
             needed.map_err(|error| SuccessionProblem::EndorsementNeeded(error.into()))?;
         }
-        let is_missing = |error: &AuthorityError| error.secret().is_some_and(|it| it.is_missing);
         let is_encrypted = self.root_is_encrypted().map_err(failed)?;
+        let is_asked_for = request.succession.is_some();
         // A root's token may lie in a safe for years. Whoever has asked for a step has it at hand.
-        if (is_encrypted || request.succession.is_none())
+        if (is_encrypted || !is_asked_for)
             && let Err(error) = self.try_root()
         {
             let is_waiting = error.token().is_some_and(|it| it.blame != Blame::Token);
             match is_missing(&error) {
+                true if is_asked_for && request.would_ask => {}
                 true => return Err(SuccessionProblem::PassphraseNeeded),
                 false if is_encrypted => return Err(failed(error)),
                 false if is_waiting => return Err(SuccessionProblem::TokenNeeded(error.into())),
                 false => {}
             }
         }
-        if let Err(error) = self.try_next_issuing() {
-            return Err(match is_missing(&error) {
-                true => SuccessionProblem::IssuingPassphraseNeeded(error.into()),
-                false => failed(error),
-            });
+        match self.try_next_issuing() {
+            Err(error) if is_missing(&error) && request.would_ask => Ok(()),
+            Err(error) if is_missing(&error) => {
+                Err(SuccessionProblem::IssuingPassphraseNeeded(error.into()))
+            }
+            tried => tried.map_err(failed),
         }
+    }
+
+    fn take(
+        &mut self,
+        step: Step,
+        now: OffsetDateTime,
+        report: &mut Report,
+    ) -> Result<Issued, SuccessionProblem> {
         match step {
             Step::Issuing => self.renew_issuing(now).map_err(failed),
             Step::Compromised => {
@@ -281,6 +319,17 @@ impl Authority {
                 let begun = self.begin_root(now);
                 begun.map_err(SuccessionProblem::Failed)
             }
+        }
+    }
+
+    /// Nothing can be renewed where nothing opens the issuing key.
+    fn lock(&self, plan: &mut Plan, request: &Request, now: OffsetDateTime) {
+        if !plan.renew.is_empty()
+            && let Err(error) = self.signer(Profile::Server, now)
+            && error.needs_passphrase()
+            && !(request.would_ask && is_missing(&error))
+        {
+            plan.locked = Some((std::mem::take(&mut plan.renew), error));
         }
     }
 
@@ -299,15 +348,11 @@ impl Authority {
         let settings = self.settings();
         let mut plan = plan(places, &in_use, &self.hierarchy, settings, request, now);
         standing.retain(|known| !plan.renew.contains(known) && !plan.refresh.contains(known));
+        self.lock(&mut plan, request, now);
         report.waiting = plan.waiting;
         report.gone = plan.gone;
         report.failed = plan.failed;
-        if !plan.renew.is_empty()
-            && let Err(error) = self.signer(Profile::Server, now)
-            && error.needs_passphrase()
-        {
-            report.locked = Some((std::mem::take(&mut plan.renew), error));
-        }
+        report.locked = plan.locked;
         let (installations, folders): (Vec<_>, Vec<_>) = plan
             .renew
             .into_iter()

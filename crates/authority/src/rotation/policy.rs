@@ -10,7 +10,8 @@ use pgpki_core::serial::Serial;
 use pgpki_core::validity::Validity;
 use time::OffsetDateTime;
 
-use super::{Holds, Lost, Seen};
+use super::{Holds, Lost, Seen, SuccessionProblem};
+use crate::authority::AuthorityError;
 use crate::deliver::DeliverError;
 use crate::hierarchy::{Hierarchy, end_of_leaves};
 use crate::ledger::{CaId, CaState, KnownCa, KnownPlace, Leaf, Place, PlaceKind};
@@ -31,6 +32,8 @@ pub struct Request {
     /// Open the root key even where it is not needed: whoever has given its passphrase wants to hear now that it is wrong,
     /// not in the years in which it is.
     pub try_root: bool,
+    /// Where a passphrase is missing, the run would ask a person for it, whom nobody wants to ask now.
+    pub would_ask: bool,
 }
 
 /// A step from one CA to another.
@@ -45,13 +48,12 @@ pub enum Step {
 }
 
 /// What is to be done.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Plan {
     /// The CA that gets a successor first.
     pub succession: Option<Step>,
-    /// A step that is due, and for which somebody else's CA has to certify the new issuing CA. A CA that is compromised is
-    /// replaced all the same.
-    pub needs_endorsement: Option<Step>,
+    /// What stands in the way of a step that is due or was asked for; after one that could not wait, of the next.
+    pub problem: Option<(Step, SuccessionProblem)>,
     /// Whose certificates nobody accepts any more, because their CA was revoked, or would be.
     pub lost: Vec<Lost>,
     /// The places that get a new credential.
@@ -60,6 +62,8 @@ pub struct Plan {
     pub refresh: Vec<KnownPlace>,
     /// Places that are due, but that the issuing CA cannot give a longer time than they have.
     pub waiting: Vec<KnownPlace>,
+    /// Places that are due, and the issuing key is encrypted, with its passphrase missing or wrong.
+    pub locked: Option<(Vec<KnownPlace>, AuthorityError)>,
     /// Places that are due, but no longer there, or hold something else; and installations that are no longer there, due or
     /// not. They are left alone.
     pub gone: Vec<Seen>,

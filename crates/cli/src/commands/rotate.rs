@@ -7,11 +7,11 @@ mod requested;
 pub(super) mod root_change;
 mod text;
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Arc;
 
 use pgpki_authority::rotation::{Report, Request, Step};
-use pgpki_authority::{Authority, Endorsing, KeyPlace, Secrets as _};
+use pgpki_authority::{Authority, Endorsing, KeyPlace, Secrets};
 use pgpki_core::due::Within;
 use pgpki_core::profile::Profile;
 use pgpki_core::validity::Validity;
@@ -90,9 +90,15 @@ pub(crate) fn run(args: &Rotate, clock: Clock) -> Result<Exit, Failure> {
         succession: step,
         keep_sessions: args.keep_sessions,
         try_root: args.root_passphrase.root_passphrase_file.is_some(),
+        would_ask: false,
     };
     if args.dry_run {
-        return dry_run(args, &request, endorsing, clock);
+        request.would_ask = io::stdin().is_terminal();
+        let mut authority = args.home.open()?;
+        let secrets: Arc<dyn Secrets> = secrets;
+        authority.use_secrets(&secrets);
+        authority.use_hardware(hardware);
+        return dry_run(args, &request, endorsing, authority, clock());
     }
     let mut authority = args.home.open_with(&args.token, secrets)?;
     authority.use_hardware(hardware);
@@ -149,10 +155,9 @@ fn dry_run(
     args: &Rotate,
     request: &Request,
     endorsing: Option<Endorsing>,
-    clock: Clock,
+    mut authority: Authority,
+    now: OffsetDateTime,
 ) -> Result<Exit, Failure> {
-    let mut authority = args.home.open()?;
-    let now = clock();
     check_root(&authority, request.succession, now)?;
     if let Some(endorsing) = endorsing {
         authority.use_endorsing(endorsing, now)?;
@@ -217,7 +222,10 @@ fn check_certified(
 /// What opens the keys. A person is asked for the root's if he wants what needs it, and before anybody has to wait for him.
 fn secrets(args: &Rotate, is_needed: bool) -> Result<Arc<LocalSecrets>, Failure> {
     let root = &args.root_passphrase;
-    let secrets = LocalSecrets::for_rotation(root, &args.issuing_passphrase, is_needed);
+    let secrets = match args.dry_run {
+        true => LocalSecrets::silent(root, &args.issuing_passphrase),
+        false => LocalSecrets::for_rotation(root, &args.issuing_passphrase, is_needed),
+    };
     // A file is tried also where it is not needed: years may pass before it is.
     if root.root_passphrase_file.is_some() || is_needed && args.home.open()?.root_is_encrypted()? {
         secrets.passphrase(Profile::Root)?;

@@ -173,6 +173,19 @@ impl LocalSecrets {
         Self::of(root, this.issuing.clone())
     }
 
+    /// The same where nobody is asked.
+    pub(crate) fn silent(
+        root: &args::RootPassphrase,
+        issuing: &args::IssuingPassphrase,
+    ) -> Arc<Self> {
+        let this = Self::new(root, issuing);
+        let silent = |source: &Source| Source {
+            may_ask: false,
+            ..source.clone()
+        };
+        Self::of(silent(&this.root), silent(&this.issuing))
+    }
+
     /// What opens keys that are to be encrypted otherwise.
     pub(crate) fn for_change(old: &args::OldPassphrase) -> Arc<Self> {
         let source = |whose| Source {

@@ -296,3 +296,20 @@ fn what_was_put_back_stays() {
     stage.keeps_out(&bob);
     assert_eq!(stage.rotate(0, &[])["places"], serde_json::json!([]));
 }
+
+/// One more key each day would be a heap by the time at which somebody looks.
+#[test]
+fn what_was_put_back_does_not_pile_up() {
+    let stage = Stage::configured(&EVERYTHING);
+    append(&stage.conf(), POISON);
+    for _ in 0..4 {
+        let report = stage.rotate(6, &["--force"]);
+        assert_eq!(the_server(&report)["outcome"], "put-back", "{report}");
+    }
+    assert_eq!(stage.current(), "g0001");
+    let names = fs::read_dir(stage.scene.tls()).unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut generations: Vec<String> = names.filter(|name| name.starts_with('g')).collect();
+    generations.sort();
+    assert_eq!(generations, ["g0001", "g0004", "g0005"]);
+}

@@ -41,6 +41,13 @@ fn what_is_due_waits_for_the_passphrase() {
     let reason = json["places"][0]["reason"].as_str().unwrap();
     assert!(reason.contains("issuing/g0001/ca.key"), "{reason}");
 
+    let dry = |file| ["rotate", "--dry-run", "--issuing-passphrase-file", file];
+    let said = stage.unchanged(FINDINGS, &["rotate", "--dry-run"]);
+    assert!(said.contains("due  server localhost  ends "), "{said}");
+    stage.unchanged(BAD_INPUT, &dry("wrong"));
+    let said = stage.unchanged(DONE, &dry("right"));
+    assert!(said.contains("would renew  server localhost"), "{said}");
+
     let with = |file| ["rotate", "--issuing-passphrase-file", file];
     let said = stage.unchanged(BAD_INPUT, &with("wrong"));
     assert!(
@@ -68,6 +75,18 @@ fn a_ca_that_is_due_waits_for_both() {
         let said = stage.ends(FINDINGS, &[&["rotate", "--json"], more].concat());
         serde_json::from_str::<serde_json::Value>(&said).unwrap()
     };
+    for more in [&[][..], &root, &issuing] {
+        let dry = json(&[more, &["--dry-run"]].concat());
+        assert_eq!(dry["issuing_ca"], "passphrase-needed", "{dry}");
+    }
+    stage.unchanged(
+        BAD_INPUT,
+        &["rotate", "--dry-run", "--root-passphrase-file", "right"],
+    );
+    let both = [&root[..], &issuing].concat();
+    let said = stage.unchanged(DONE, &[&["rotate", "--dry-run"][..], &both].concat());
+    assert!(said.contains("would renew  the issuing CA"), "{said}");
+    assert!(said.contains("would renew  server localhost"), "{said}");
     let report = json(&[]);
     assert_eq!(report["issuing_ca"], "passphrase-needed", "{report}");
     assert!(report["issuing_ca_reason"].is_null(), "{report}");

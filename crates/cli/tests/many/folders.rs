@@ -87,6 +87,31 @@ fn a_folder_that_holds_something_else_is_left_alone() {
     }
 }
 
+/// What nobody has wanted, cron tells every day.
+#[test]
+fn a_folder_that_nothing_renews_as_it_is_ends_in_1() {
+    let scene = authority::new();
+    scene.pgpki("issue-client alice --out clients");
+    let alice = scene.path("clients/alice");
+    let certificate = fs::read(alice.join("postgresql.crt")).unwrap();
+    fs::rename(&alice, scene.path("elsewhere")).unwrap();
+    std::os::unix::fs::symlink(scene.path("elsewhere"), &alice).unwrap();
+    for dry_run in [&["--dry-run"][..], &[]] {
+        let args = [&["rotate", "--force", "--no-reload"], dry_run].concat();
+        let output = scene.command(args).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        let line = "left alone  client alice";
+        assert!(
+            said.contains(line) && said.contains("it is a symbolic link"),
+            "{said}"
+        );
+        assert!(said.contains("put it right"), "{said}");
+    }
+    let elsewhere = scene.path("elsewhere/postgresql.crt");
+    assert_eq!(fs::read(elsewhere).unwrap(), certificate);
+}
+
 #[test]
 fn a_users_own_files_stay_and_three_generations_are_kept() {
     let scene = authority::new();

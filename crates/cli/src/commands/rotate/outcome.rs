@@ -141,7 +141,7 @@ impl Outcome {
             .chain(report.refreshed.iter().map(Line::refreshed))
             .chain(report.taken_up.iter().map(Line::taken_up))
             .chain(waiting.map(|known| Line::known("waiting", known)))
-            .chain(place::locked(report))
+            .chain(place::locked(report.locked.as_ref()))
             .chain(report.gone.iter().map(|seen| Line::gone(seen, home)))
             .chain(report.failed.iter().map(Line::failed));
         let step = report.succession.as_ref().map(|(step, _)| *step);
@@ -165,16 +165,8 @@ impl Outcome {
                 .chain(report.early.iter().cloned())
                 .collect(),
             published_revocations: report.published_revocations,
-            is_wrong_passphrase: is_wrong_passphrase(report),
-            hint: report
-                .locked
-                .as_ref()
-                .and_then(|(_, error)| match error.secret() {
-                    Some(secret) => secret.hint.clone(),
-                    None => error
-                        .needs_passphrase()
-                        .then(|| WRONG_PASSPHRASE.to_owned()),
-                }),
+            is_wrong_passphrase: is_wrong_passphrase(&report.problem, &report.locked),
+            hint: report.locked.as_ref().and_then(how_to_open),
             is_refused: matches!(
                 report.problem,
                 Some((
@@ -268,6 +260,7 @@ impl Outcome {
         let places = places
             .chain(lines("would-refresh", &plan.refresh))
             .chain(lines("waiting", &plan.waiting))
+            .chain(place::locked(plan.locked.as_ref()))
             .chain(plan.gone.iter().map(|seen| Line::gone(seen, home)))
             .chain(plan.failed.iter().map(Line::failed));
         let mut outcome = Self {
@@ -275,28 +268,18 @@ impl Outcome {
             places: places.collect(),
             elsewhere: plan.elsewhere.iter().map(Elsewhere::of).collect(),
             lost: Lost::of(&plan.lost),
+            is_wrong_passphrase: is_wrong_passphrase(&plan.problem, &plan.locked),
+            hint: plan.locked.as_ref().and_then(how_to_open),
             home: home.to_owned(),
             ..Self::nothing(authority, now)
         };
         outcome.step(plan.succession, ["would-renew", "would-replace"]);
-        if let (Some(step), Err(error)) = (plan.needs_endorsement, authority.check_unendorsed(now))
-        {
-            let reason = Some(error.to_string());
-            outcome.to_certify = Some(ToCertify::new(step, authority, now));
-            match step {
-                Step::Compromised => {
-                    outcome.endorsement_needed = reason;
-                    outcome.to_certify = Some(ToCertify::new(Step::Issuing, authority, now));
-                }
-                Step::Root => (outcome.root, outcome.root_reason) = ("endorsement-needed", reason),
-                _ => {
-                    (outcome.issuing_ca, outcome.issuing_ca_reason) = ("endorsement-needed", reason)
-                }
-            }
-        }
         if plan.succession == Some(Step::Root) && authority.hierarchy().roots(now).next().is_none()
         {
             outcome.root = "would-replace";
+        }
+        if let Some((step, problem)) = &plan.problem {
+            outcome.tell(*step, problem, authority, now);
         }
         outcome
     }
@@ -379,7 +362,7 @@ impl Outcome {
     }
 
     /// 4 and 5 say that nothing has changed: where something was renewed, what is left to do is
-    /// due. A folder that was moved away, or changed, is as somebody wanted it.
+    /// due. A folder that was moved away, or holds somebody else's certificate, is as somebody wanted it.
     pub(super) fn exit(&self) -> Exit {
         let is = |outcome| self.places.iter().any(|line| line.outcome == outcome);
         let ca_is = |outcome| [self.root, self.issuing_ca].contains(&outcome);
@@ -393,7 +376,9 @@ impl Outcome {
             || self.is_wrong_passphrase
             || !self.stopped.is_empty()
             || !self.problems.is_empty();
+        let is_spoilt = |line: &Line| line.outcome == "changed" && line.reason.is_some();
         let unfinished = is("waiting")
+            || self.places.iter().any(is_spoilt)
             || is("missing")
             || is("passphrase-needed")
             || ca_is("passphrase-needed")
@@ -426,12 +411,24 @@ impl Outcome {
     }
 }
 
-fn is_wrong_passphrase(report: &Report) -> bool {
-    let of_a_step = match &report.problem {
+type Problem = Option<(Step, SuccessionProblem)>;
+type Locked = (Vec<KnownPlace>, AuthorityError);
+
+fn how_to_open((_, error): &Locked) -> Option<String> {
+    match error.secret() {
+        Some(secret) => secret.hint.clone(),
+        None => error
+            .needs_passphrase()
+            .then(|| WRONG_PASSPHRASE.to_owned()),
+    }
+}
+
+fn is_wrong_passphrase(problem: &Problem, locked: &Option<Locked>) -> bool {
+    let of_a_step = match problem {
         Some((_, SuccessionProblem::Failed(SuccessionError::Authority(error)))) => Some(error),
         _ => None,
     };
-    let of_places = report.locked.as_ref().map(|(_, error)| error);
+    let of_places = locked.as_ref().map(|(_, error)| error);
     let is_missing =
         |error: &&AuthorityError| error.secret().is_some_and(|secret| secret.is_missing);
     let mut given = of_a_step.into_iter().chain(of_places);

@@ -418,10 +418,7 @@ fn place(line: &Line, out: &mut impl Write) -> io::Result<()> {
                 out,
                 "{WARNING}due{WARNING:#}  {profile} {STRONG}{name}{STRONG:#}  ends {end}, and was not renewed  {path}"
             )?;
-            match &line.hint {
-                Some(hint) => writeln!(out, "     {}", printable(hint)),
-                None => Ok(()),
-            }
+            hint(line, out)
         }
         "moved-away" => writeln!(
             out,
@@ -439,7 +436,8 @@ fn place(line: &Line, out: &mut impl Write) -> io::Result<()> {
             writeln!(
                 out,
                 "{WARNING}left alone{WARNING:#}  {profile} {STRONG}{name}{STRONG:#}  ends {end}  {path}{why}"
-            )
+            )?;
+            hint(line, out)
         }
         outcome => {
             let reason = line.reason.as_deref().unwrap_or_default();
@@ -456,11 +454,15 @@ fn place(line: &Line, out: &mut impl Write) -> io::Result<()> {
                 out,
                 "{BAD}{outcome}{BAD:#}  {profile} {STRONG}{name}{STRONG:#}  {path}: {reason}"
             )?;
-            match &line.hint {
-                Some(hint) => writeln!(out, "        {}", printable(hint)),
-                None => Ok(()),
-            }
+            hint(line, out)
         }
+    }
+}
+
+fn hint(line: &Line, out: &mut impl Write) -> io::Result<()> {
+    match &line.hint {
+        Some(hint) => writeln!(out, "        {}", printable(hint)),
+        None => Ok(()),
     }
 }
 

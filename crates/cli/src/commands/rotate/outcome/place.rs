@@ -3,13 +3,17 @@
 use std::sync::Arc;
 
 use pgpki_authority::ledger::{KnownPlace, Place, PlaceKind};
-use pgpki_authority::rotation::{Holds, Report, Seen};
-use pgpki_authority::{DeliverError, Installed, Live, TakenUp};
+use pgpki_authority::rotation::{Holds, Seen};
+use pgpki_authority::{AuthorityError, DeliverError, Installed, Live, TakenUp};
 use pgpki_core::issue::Issued;
 use serde::Serialize;
 
 use crate::commands::server;
 use crate::show;
+
+/// What to do about a folder that is not what pgpki has made.
+const SPOILT: &str =
+    "Nothing renews it as it is: put it right, or move it away and issue another one";
 
 /// What happened to one place, or would.
 #[derive(Serialize)]
@@ -133,6 +137,7 @@ impl Line {
         match &seen.holds {
             Holds::Foreign(why) => Self {
                 reason: why.clone(),
+                hint: why.as_ref().map(|_| SPOILT.to_owned()),
                 ..Self::known("changed", &seen.known)
             },
             Holds::Expected | Holds::Outdated => Self::known("sealed", &seen.known),
@@ -147,9 +152,10 @@ impl Line {
 }
 
 /// Places that are due, and cannot be renewed because nothing opens the issuing key.
-pub(super) fn locked(report: &Report) -> impl Iterator<Item = Line> {
-    let locked = report.locked.as_ref().into_iter();
-    locked.flat_map(|(places, error)| {
+pub(super) fn locked(
+    locked: Option<&(Vec<KnownPlace>, AuthorityError)>,
+) -> impl Iterator<Item = Line> {
+    locked.into_iter().flat_map(|(places, error)| {
         places.iter().map(move |known| Line {
             reason: Some(error.to_string()),
             ..Line::known("passphrase-needed", known)
