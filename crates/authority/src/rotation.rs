@@ -161,6 +161,7 @@ impl Authority {
         let mut plan = plan(places, &servers, &hierarchy, settings, request, now);
         // A new CA's key is at hand when it has just been made.
         if step.is_none() {
+            self.check_signer(now)?;
             self.lock(&mut plan, request, now);
         }
         let lost = match step {

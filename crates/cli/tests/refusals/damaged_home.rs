@@ -92,6 +92,13 @@ fn the_issuing_cas_key() {
     refuses_damaged("issuing/g0001/ca.key", ISSUE);
 }
 
+/// Long before anything is due, and to whoever only asks what would be done.
+#[test]
+fn the_issuing_cas_key_when_nothing_is_due() {
+    refuses_damaged("issuing/g0001/ca.key", &["rotate"]);
+    refuses_damaged("issuing/g0001/ca.key", &["rotate", "--dry-run"]);
+}
+
 #[test]
 fn the_roots_certificate() {
     refuses_damaged("root/g0001/ca.crt", ISSUE);
