@@ -138,10 +138,16 @@ fn is_missing(error: &AuthorityError) -> bool {
 }
 
 impl Authority {
-    /// What a rotation would do. Changes nothing.
-    pub fn plan(&self, request: &Request, now: OffsetDateTime) -> Result<Plan, AuthorityError> {
+    /// What a rotation would do. Changes nothing, and has no server take up anything.
+    pub fn plan(
+        &self,
+        request: &Request,
+        servers: &mut dyn Servers,
+        now: OffsetDateTime,
+    ) -> Result<Plan, AuthorityError> {
         self.check_parts()?;
         let places = self.look(None, now)?;
+        let mut standing = standing(&places);
         let settings = self.settings();
         let due = succession(&self.hierarchy, settings, request, now);
         let mut problem = self.stands_in_the_way(due, request, now);
@@ -157,8 +163,9 @@ impl Authority {
             Some(step) => self.hierarchy.after(step, settings, now),
             None => self.hierarchy.clone(),
         };
-        let servers = self.ledger.servers_in_use(now)?;
-        let mut plan = plan(places, &servers, &hierarchy, settings, request, now);
+        let in_use = self.ledger.servers_in_use(now)?;
+        let mut plan = plan(places, &in_use, &hierarchy, settings, request, now);
+        standing.retain(|known| !plan.renews(known));
         // A new CA's key is at hand when it has just been made.
         if step.is_none() {
             self.check_signer(now)?;
@@ -168,10 +175,16 @@ impl Authority {
             Some(Step::Compromised) => self.would_be_lost(now)?,
             _ => self.lost(now)?,
         };
+        let take_up = standing.into_iter().filter_map(|known| {
+            let installation = Installation::open(&known.place.path, known.place.owner).ok()?;
+            let why = servers.look(&installation).err()?;
+            Some((known, why))
+        });
         Ok(Plan {
             succession: step,
             problem,
             lost,
+            take_up: take_up.collect(),
             elsewhere: self.due_elsewhere(request, now)?,
             ..plan
         })
@@ -348,7 +361,7 @@ impl Authority {
         let in_use = self.ledger.servers_in_use(now)?;
         let settings = self.settings();
         let mut plan = plan(places, &in_use, &self.hierarchy, settings, request, now);
-        standing.retain(|known| !plan.renew.contains(known) && !plan.refresh.contains(known));
+        standing.retain(|known| !plan.renews(known));
         self.lock(&mut plan, request, now);
         report.waiting = plan.waiting;
         report.gone = plan.gone;

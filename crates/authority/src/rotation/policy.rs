@@ -60,6 +60,8 @@ pub struct Plan {
     pub renew: Vec<KnownPlace>,
     /// Places of servers whose credential stays, and whose roots, chain or CRLs are out of date.
     pub refresh: Vec<KnownPlace>,
+    /// Installations that stay as they are, and whose servers serve something else or have not loaded it; and why that is said.
+    pub take_up: Vec<(KnownPlace, String)>,
     /// Places that are due, but that the issuing CA cannot give a longer time than they have.
     pub waiting: Vec<KnownPlace>,
     /// Places that are due, and the issuing key is encrypted, with its passphrase missing or wrong.
@@ -71,6 +73,13 @@ pub struct Plan {
     pub elsewhere: Vec<Leaf>,
     /// Places that could not be looked at.
     pub failed: Vec<(Place, Arc<DeliverError>)>,
+}
+
+impl Plan {
+    /// Whether a place gets other files.
+    pub(super) fn renews(&self, known: &KnownPlace) -> bool {
+        self.renew.contains(known) || self.refresh.contains(known)
+    }
 }
 
 /// Which CA gets a successor at `now`: the one that was asked for, or the one that is due.

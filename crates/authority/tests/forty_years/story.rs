@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use pgpki_authority::NoServers;
 use pgpki_authority::rotation::{Request, Step, SuccessionProblem};
 use pgpki_core::profile::Profile;
 use time::macros::datetime;
@@ -251,7 +252,7 @@ impl Story {
             let plan = self
                 .world
                 .open()
-                .plan(&Request::default(), self.now)
+                .plan(&Request::default(), &mut NoServers, self.now)
                 .unwrap();
             let is_done = report.problem.is_some()
                 || (plan.renew.is_empty() && plan.refresh.is_empty() && plan.succession.is_none());

@@ -162,7 +162,8 @@ fn dry_run(
     if let Some(endorsing) = endorsing {
         authority.use_endorsing(endorsing, now)?;
     }
-    let plan = authority.plan(request, now)?;
+    let mut servers = LocalServers::new(!args.no_reload, &authority, now)?;
+    let plan = authority.plan(request, &mut servers, now)?;
     let outcome = Outcome::of_plan(&plan, &authority, &args.home.flag(), now);
     tell(args, &outcome, &authority, request, now)
 }

@@ -135,6 +135,17 @@ fn what_was_not_reloaded_is_taken_up_by_the_next_run() {
     // Nobody is told as long as nobody wants it.
     stage.scene.pgpki("rotate --no-reload");
     assert!(!stage.is_served());
+    let quiet = stage.rotate(0, &["--dry-run", "--no-reload"]);
+    assert_eq!(quiet["places"], serde_json::json!([]));
+    let planned = stage.rotate(0, &["--dry-run"]);
+    assert_eq!(
+        the_server(&planned)["outcome"],
+        "would-take-up",
+        "{planned}"
+    );
+    let said = stage.scene.pgpki("rotate --dry-run");
+    assert!(said.contains("would reload  server localhost"), "{said}");
+    assert!(!stage.is_served());
     let report = stage.rotate(0, &[]);
     let server = the_server(&report);
     assert_eq!(server["outcome"], "taken-up", "{report}");

@@ -259,6 +259,7 @@ impl Outcome {
         let places = lines("would-renew", &plan.renew).into_iter();
         let places = places
             .chain(lines("would-refresh", &plan.refresh))
+            .chain(plan.take_up.iter().map(Line::would_take_up))
             .chain(lines("waiting", &plan.waiting))
             .chain(place::locked(plan.locked.as_ref()))
             .chain(plan.gone.iter().map(|seen| Line::gone(seen, home)))

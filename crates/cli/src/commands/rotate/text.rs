@@ -398,6 +398,11 @@ fn place(line: &Line, out: &mut impl Write) -> io::Result<()> {
             out,
             "would refresh  {profile} {STRONG}{name}{STRONG:#}  roots, chain and CRLs  {path}"
         ),
+        "would-take-up" => writeln!(
+            out,
+            "would reload  {profile} {STRONG}{name}{STRONG:#}  {path}: {}",
+            printable(line.reason.as_deref().unwrap_or_default())
+        ),
         "taken-up" => {
             writeln!(
                 out,

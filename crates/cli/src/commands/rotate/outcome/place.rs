@@ -18,7 +18,7 @@ const SPOILT: &str =
 /// What happened to one place, or would.
 #[derive(Serialize)]
 pub(in crate::commands::rotate) struct Line {
-    /// `renewed`, `refreshed`, `taken-up`, `would-renew`, `would-refresh`, `waiting`, `passphrase-needed`, `moved-away`, `missing`,
+    /// `renewed`, `refreshed`, `taken-up`, `would-renew`, `would-refresh`, `would-take-up`, `waiting`, `passphrase-needed`, `moved-away`, `missing`,
     /// `changed`, `sealed`, `put-back`, `failed`.
     pub(in crate::commands::rotate) outcome: &'static str,
     pub(in crate::commands::rotate) path: String,
@@ -91,6 +91,13 @@ impl Line {
 
     pub(super) fn taken_up((known, taken_up): &(KnownPlace, TakenUp)) -> Self {
         Self::known("taken-up", known).with(taken_up)
+    }
+
+    pub(super) fn would_take_up((known, why): &(KnownPlace, String)) -> Self {
+        Self {
+            reason: Some(why.clone()),
+            ..Self::known("would-take-up", known)
+        }
     }
 
     /// What servers made of another certificate.
