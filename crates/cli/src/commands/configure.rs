@@ -51,10 +51,6 @@ pub(crate) fn run(args: &Configure) -> Result<Exit, Failure> {
             false => "is configured like that already.",
         };
         writeln!(out, "{} {already}", cluster.name())?;
-        // Nor is the server asked about lines that were there before pgpki, and are after it.
-        if args.remove {
-            return Ok(Exit::Done);
-        }
     }
     if args.dry_run {
         for change in &changes {

@@ -57,20 +57,6 @@ fn rules_that_would_be_the_only_ones() {
     stage.refuses(4, &EVERYTHING);
 }
 
-/// Where there is nothing to be taken out, nothing is asked of the server either.
-#[test]
-fn nothing_is_removed_beside_a_line_of_somebody_elses() {
-    let stage = Stage::new();
-    let conf = fs::read_to_string(stage.conf()).unwrap();
-    stage.write(&stage.conf(), format!("{conf}garbage here = = =\n"));
-    let before = Files::of(&stage.cluster);
-    let mut remove = stage.scene.command(["configure", "--remove", "--pgdata"]);
-    let output = run(remove.arg(stage.cluster.data_dir()));
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.contains("has no lines of pgpki's"), "{said}");
-    before.assert_unchanged(&stage.cluster);
-}
-
 #[test]
 fn an_installation_that_is_missing_is_named_with_what_makes_it() {
     let stage = Stage::new();
