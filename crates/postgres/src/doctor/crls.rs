@@ -48,12 +48,11 @@ pub(super) fn judge(facts: &Facts) -> Vec<Located> {
 
 /// A slip where it has come to nothing so far: somebody counts on it once a certificate was revoked.
 fn unset(facts: &Facts) -> Finding {
-    const CODE: &str = "crl-unset";
     let issued = facts.issued.as_ref().ok();
     let issued = issued.filter(|it| it.server.is_some() && it.revoked_clients > 0);
     match issued.map(|it| it.revoked_clients) {
         None => Finding::info(
-            CODE,
+            "crl-unset",
             "neither ssl_crl_file nor ssl_crl_dir is set, so a revoked certificate is still accepted",
             "Set ssl_crl_file to the CRLs of every CA in ssl_ca_file, as pgpki installs them.",
         ),
@@ -62,7 +61,7 @@ fn unset(facts: &Facts) -> Finding {
             let in_the_way = given.and_then(|it| facts.cluster.in_the_way("ssl_crl_file", it));
             let sets_it = "pgpki configure sets it";
             Finding::error(
-                CODE,
+                "crl-unset",
                 format!(
                     "neither ssl_crl_file nor ssl_crl_dir is set, and {revoked} of the clients' certificates that were \
                      revoked have not ended: this server still accepts them"
