@@ -51,7 +51,7 @@ pub use server_passphrase::{
     ServerPassphraseError, look_at_server_passphrase, prepare_server_passphrase,
     undo_server_passphrase,
 };
-pub use servers::{NoServers, Servers, Session, Sessions, TakenUp};
+pub use servers::{Doubt, NoServers, Servers, Session, Sessions, TakenUp, Unsure};
 pub use sign::{Order, SignError};
 pub use succession::SuccessionError;
 pub use tokens::{Hardware, KeyPlace, NoTokens, Placed, Tokens};

@@ -20,7 +20,9 @@ use crate::ledger::{
     CaId, Certificate, KnownCa, KnownPlace, Leaf, LedgerError, Place, PlaceKind, Succession,
 };
 use crate::rotation::{Holds, MAX_FILE, Report, Seen, serial_in};
-use crate::servers::{Servers, Session, TakenUp, stays_to_be_taken_up};
+use crate::servers::{
+    Servers, Session, TakenUp, Unsure, leave_to_be_taken_up, stays_to_be_taken_up,
+};
 
 /// What a revocation did.
 #[derive(Debug, Default)]
@@ -95,6 +97,14 @@ impl Authority {
         done.signed = self.ledger.servers_elsewhere(now)?;
         self.check_crls(now, &mut done)?;
         try_revoked(&held, servers, &mut done);
+        for (place, taken_up) in &done.told {
+            if taken_up.is_unread() {
+                let left = Installation::open(&place.path, place.owner)
+                    .and_then(|installation| leave_to_be_taken_up(&installation));
+                done.problems
+                    .extend(left.err().map(|error| error.to_string()));
+            }
+        }
         if !keep_sessions {
             let is_meant = |session: &Session| {
                 let mut leaves = all.iter();
@@ -330,10 +340,10 @@ fn try_revoked(held: &[Held], servers: &mut dyn Servers, done: &mut Revocation) 
             match servers.refuse(&installation, certificate, key) {
                 Ok(refused) => {
                     let unsure = std::mem::take(&mut taken_up.unsure).into_iter();
-                    let (proven, unsure) = unsure.partition(|(server, _)| refused.contains(server));
-                    let proven: Vec<(String, String)> = proven;
+                    let (proven, unsure): (Vec<Unsure>, _) =
+                        unsure.partition(|it| refused.contains(&it.server));
                     taken_up.unsure = unsure;
-                    let proven = proven.into_iter().map(|(server, _)| server);
+                    let proven = proven.into_iter().map(|it| it.server);
                     taken_up.proven.extend(proven);
                     done.refused.extend(refused);
                 }

@@ -26,7 +26,9 @@ use crate::deliver::{DeliverError, Installed, Live, NoPassphrases};
 use crate::hand_over::OnFailure;
 use crate::ledger::{KnownPlace, Leaf, LedgerError, Place, PlaceKind};
 use crate::requested::GivenUp;
-use crate::servers::{Servers, Session, TakenUp, put_back, stays_to_be_taken_up};
+use crate::servers::{
+    Servers, Session, TakenUp, leave_to_be_taken_up, put_back, stays_to_be_taken_up,
+};
 pub use crate::succession::Lost;
 use crate::succession::SuccessionError;
 
@@ -85,6 +87,9 @@ pub struct Report {
     /// Installations that were not due, but whose servers served something else and have taken
     /// them up now: a run was killed before it had told them, or a reload had failed.
     pub taken_up: Vec<(KnownPlace, TakenUp)>,
+    /// Installations with CRLs that list clients who may get in all the same: a server does not read them, or nothing says
+    /// whether it has.
+    pub not_enforced: Vec<(KnownPlace, TakenUp)>,
     /// Places that are due but cannot gain before the issuing CA is renewed.
     pub waiting: Vec<KnownPlace>,
     /// Places that are due, and the issuing key is encrypted, with its passphrase missing or wrong.
@@ -222,6 +227,15 @@ impl Authority {
             self.end_lost_sessions(servers, &mut report)?;
         }
         Ok(report)
+    }
+
+    /// Whether somebody was revoked whom a server may let in.
+    fn is_open_to_the_revoked(
+        &self,
+        taken_up: &TakenUp,
+        now: OffsetDateTime,
+    ) -> Result<bool, LedgerError> {
+        Ok(taken_up.is_doubtful() && self.has_revoked_clients(now)?)
     }
 
     fn has_revoked_clients(&self, now: OffsetDateTime) -> Result<bool, LedgerError> {
@@ -377,6 +391,7 @@ impl Authority {
         for known in plan.refresh {
             self.refresh_place(known, servers, now, report);
         }
+        self.doubt_what_was_refreshed(now, report)?;
         for known in standing {
             self.take_up_if_not_served(known, servers, now, report)?;
         }
@@ -428,6 +443,28 @@ impl Authority {
         }
     }
 
+    /// New CRLs, and servers that may not have read them: they stay to be told until it is known.
+    fn doubt_what_was_refreshed(
+        &self,
+        now: OffsetDateTime,
+        report: &mut Report,
+    ) -> Result<(), LedgerError> {
+        for (known, live) in &report.refreshed {
+            let place = &known.place;
+            if place.kind == PlaceKind::Installation
+                && live.taken_up.is_unread()
+                && self.is_open_to_the_revoked(&live.taken_up, now)?
+            {
+                let left = Installation::open(&place.path, place.owner)
+                    .and_then(|installation| leave_to_be_taken_up(&installation));
+                report
+                    .left
+                    .extend(left.err().map(|error| error.to_string()));
+            }
+        }
+        Ok(())
+    }
+
     fn take_up_if_not_served(
         &self,
         known: KnownPlace,
@@ -438,11 +475,23 @@ impl Authority {
         let Ok(installation) = Installation::open(&known.place.path, known.place.owner) else {
             return Ok(());
         };
-        if servers.look(&installation).is_ok() {
+        if let Ok(seen) = servers.look(&installation) {
+            if self.is_open_to_the_revoked(&seen, now)? {
+                report.not_enforced.push((known, seen));
+            }
             return Ok(());
         }
         let taken_up = servers.take_up(&installation);
         let why = match taken_up.and_then(TakenUp::whole) {
+            Ok(taken_up) if self.is_open_to_the_revoked(&taken_up, now)? => {
+                if taken_up.is_unread()
+                    && let Err(error) = leave_to_be_taken_up(&installation)
+                {
+                    report.left.push(error.to_string());
+                }
+                report.not_enforced.push((known, taken_up));
+                return Ok(());
+            }
             Ok(taken_up) => {
                 report.taken_up.push((known, taken_up));
                 return Ok(());

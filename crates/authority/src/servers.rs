@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use pgpki_core::serial::Serial;
-use pgpki_fs::Installation;
+use pgpki_fs::{Installation, InstallationError};
 
 /// What servers made of a new generation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct TakenUp {
     /// The servers that were seen to serve it.
     pub proven: Vec<String>,
     /// The servers that serve it, and of which it is not known whether they refuse what its CRLs list; and why.
-    pub unsure: Vec<(String, String)>,
+    pub unsure: Vec<Unsure>,
     /// What could not be asked, and why.
     pub unasked: Vec<String>,
     /// The servers that serve it because they served the same before, and have not loaded what is new, such as CRLs; and
@@ -20,7 +20,39 @@ pub struct TakenUp {
     pub kept: Vec<String>,
 }
 
+/// A server that serves what is installed, and may let in whom the CRLs there list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsure {
+    /// The server.
+    pub server: String,
+    /// Why that is not known, or that it is so.
+    pub why: String,
+    /// What kind of doubt it is.
+    pub doubt: Doubt,
+}
+
+/// Why it is not known that a server refuses what CRLs list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// It was told, and nothing says whether it has loaded them.
+    Unread,
+    /// It does not read these CRLs.
+    Elsewhere,
+    /// Nobody can tell of whatever it is, today or later.
+    Always,
+}
+
 impl TakenUp {
+    /// Whether somebody can do something about a doubt.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.unsure.iter().any(|it| it.doubt != Doubt::Always)
+    }
+
+    /// Whether a server was told, and nothing says what it made of that.
+    pub(crate) fn is_unread(&self) -> bool {
+        self.unsure.iter().any(|it| it.doubt == Doubt::Unread)
+    }
+
     /// The same, unless a server has not loaded everything.
     pub(crate) fn whole(self) -> Result<Self, String> {
         match self.kept.is_empty() {
@@ -31,14 +63,14 @@ impl TakenUp {
 
     /// The servers that serve its certificate, whatever they have made of the rest.
     pub fn serving(&self) -> impl Iterator<Item = &String> {
-        let unsure = self.unsure.iter().map(|(server, _)| server);
+        let unsure = self.unsure.iter().map(|it| &it.server);
         self.proven.iter().chain(unsure)
     }
 
     /// What is not known, and why.
     pub fn not_proven(&self) -> impl Iterator<Item = String> {
         let unsure = self.unsure.iter();
-        let unsure = unsure.map(|(server, why)| format!("{server}: {why}"));
+        let unsure = unsure.map(|it| format!("{}: {}", it.server, it.why));
         self.unasked.iter().cloned().chain(unsure)
     }
 
@@ -183,15 +215,21 @@ impl Servers for NoServers {
     }
 }
 
-/// Turns `current` to where it leads, after a reload that was refused: to PostgreSQL that was a reload as well
-/// (`pg_conf_load_time`), and whoever looks next knows by a link that is younger that what is on disk was never loaded.
-/// Returns why the server refused.
+/// Turns `current` to where it leads, after a reload that was refused, or of which nothing is known: to PostgreSQL that was
+/// one (`pg_conf_load_time`), and by a link that is younger whoever looks next knows that there is something to be taken up.
+///
+/// # Errors
+/// The next rotation may take it for loaded.
+pub(crate) fn leave_to_be_taken_up(installation: &Installation) -> Result<(), InstallationError> {
+    match installation.current()? {
+        Some(current) => installation.point_to(current),
+        None => Ok(()),
+    }
+}
+
+/// The same where `why` a server refused is to be told.
 pub(crate) fn stays_to_be_taken_up(installation: &Installation, why: String) -> String {
-    let turned = match installation.current() {
-        Ok(Some(current)) => installation.point_to(current),
-        other => other.map(|_| ()),
-    };
-    match turned {
+    match leave_to_be_taken_up(installation) {
         Ok(()) => why,
         Err(error) => format!("{why}; and the next rotation may take it for loaded: {error}"),
     }

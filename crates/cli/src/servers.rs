@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use pgpki_authority::settings::Reload;
-use pgpki_authority::{Authority, Servers, Session, Sessions, TakenUp};
+use pgpki_authority::{Authority, Doubt, Servers, Session, Sessions, TakenUp, Unsure};
 use pgpki_core::bundle::Bundle;
 use pgpki_core::document::Document;
 use pgpki_core::due::Within;
@@ -151,10 +151,11 @@ impl LocalServers {
         } = &mut taken_up;
         for entry in self.beside(installation.path()) {
             match ask_beside(entry, &chain) {
-                Ok(Some(proof)) => unsure.push((
-                    proof,
-                    "it was told, which does not say whether it checks CRLs".to_owned(),
-                )),
+                Ok(Some(server)) => unsure.push(Unsure {
+                    server,
+                    why: "it was told, which does not say whether it checks CRLs".to_owned(),
+                    doubt: Doubt::Always,
+                }),
                 Ok(None) => unasked.push(format!("{} was told", beside::name(&entry.tell))),
                 Err(error) if is_last => failures.push(error),
                 Err(error) => return Err(error),
@@ -204,7 +205,7 @@ impl LocalServers {
         let is_whole = proof.is_whole || published_at(path).is_some_and(is_since);
         match sessions::unsure(cluster, is_whole, path) {
             None => taken_up.proven.push(server),
-            Some(why) => taken_up.unsure.push((server, why)),
+            Some((doubt, why)) => taken_up.unsure.push(Unsure { server, why, doubt }),
         }
         Ok(())
     }

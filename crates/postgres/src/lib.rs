@@ -18,6 +18,7 @@ pub mod configure;
 pub mod doctor;
 pub mod explain;
 pub mod hba;
+mod last_reload;
 pub mod postmaster;
 pub mod probe;
 pub mod reload;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use nix::errno::Errno;
 use pgpki_core::name::Host;
 
+use crate::last_reload::since_last_reload;
 use crate::postmaster::{Log, Postmaster, PostmasterError};
 use crate::probe::{Comparison, Difference, Endpoint, Negotiation, ProbeError, compare, probe};
 use crate::sql::Session;
@@ -223,14 +224,23 @@ fn loaded_at(postmaster: &Postmaster) -> Option<String> {
 }
 
 /// That a server has loaded its configuration, and its certificates with it, since a file changed (`st_ctime`; both by
-/// the clock of this machine). One that cannot be asked is not said not to have.
+/// the clock of this machine). One that cannot be asked is not said not to have. To PostgreSQL a reload that failed for the
+/// certificates is one as well, which only its log tells.
 ///
 /// # Errors
-/// It has not.
+/// It has not, or logged that it could not.
 pub fn loaded_since(postmaster: &Postmaster, changed: SystemTime) -> Result<(), NotProven> {
     match instant(postmaster, "pg_conf_load_time") {
-        Some(loaded) if loaded < changed => Err(Cause::NotSince.into()),
-        _ => Ok(()),
+        Some(loaded) if loaded < changed => return Err(Cause::NotSince.into()),
+        _ => {}
+    }
+    let lines = since_last_reload(postmaster).unwrap_or_default();
+    match lines.iter().any(|line| line.contains(KEPT)) {
+        true => Err(NotProven {
+            cause: Box::new(Cause::Kept),
+            lines: telling(lines),
+        }),
+        false => Ok(()),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use pgpki_authority::{Session, Sessions};
+use pgpki_authority::{Doubt, Session, Sessions};
 use pgpki_core::serial::Serial;
 use pgpki_postgres::cluster::{Cluster, Given};
 use pgpki_postgres::postmaster::Postmaster;
@@ -55,7 +55,11 @@ pub(super) fn refuse(
 }
 
 /// Why it is not known whether a server that serves what is installed refuses what the CRLs there list.
-pub(super) fn unsure(cluster: &Cluster, is_whole: bool, installation: &Path) -> Option<String> {
+pub(super) fn unsure(
+    cluster: &Cluster,
+    is_whole: bool,
+    installation: &Path,
+) -> Option<(Doubt, String)> {
     let file = cluster.given("ssl_crl_file");
     let live = installation.join("current/root.crl").canonicalize();
     let leads_there = |given: &Given| {
@@ -67,14 +71,15 @@ pub(super) fn unsure(cluster: &Cluster, is_whole: bool, installation: &Path) -> 
         let in_the_way = file.and_then(|given| cluster.in_the_way("ssl_crl_file", &given));
         let first =
             in_the_way.map_or_else(String::new, |it| format!(", but not before this: {it}"));
-        return Some(format!(
+        let why = format!(
             "its ssl_crl_file is '{}', so that it never sees this CRL; pgpki configure puts that right{first}",
             set.unwrap_or_default()
-        ));
+        );
+        return Some((Doubt::Elsewhere, why));
     }
     (!is_whole).then(|| {
-        "it was told, and its log does not say whether it has loaded the new CRLs; restart it to be sure"
-            .to_owned()
+        let why = "it was told, and its log does not say whether it has loaded the new CRLs; restart it to be sure";
+        (Doubt::Unread, why.to_owned())
     })
 }
 

@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use pgpki_testing::{Cluster, run};
+use pgpki_testing::{Cluster, await_that, run};
 
 use crate::fixture::{EVERYTHING, POISON, Stage, on_every_version, the_server};
 use crate::stage::{
-    LongSession, copied, installed_crls, installed_revocations, is_refused, revoke, says, the_place,
+    LONG, LongSession, copied, installed_crls, installed_revocations, is_refused, revoke, says,
+    the_place,
 };
 
 fn append(path: &Path, text: &str) {
@@ -239,6 +240,9 @@ fn a_server_that_reads_no_crl_enforces_nothing() {
     assert!(why.ends_with("pgpki configure puts that right"), "{why}");
     assert_eq!(doctor()["severity"], "error");
     stage.connects(&alice);
+    // Nor is that forgotten by the next morning.
+    let report = stage.rotate(1, &[]);
+    assert_eq!(the_server(&report)["outcome"], "not-enforced", "{report}");
     // What configure would not overrule.
     stage.cluster.sql("alter system set ssl_crl_file = ''");
     run(&mut stage.pg_ctl(&["reload"]));
@@ -257,4 +261,55 @@ fn a_server_that_reads_no_crl_enforces_nothing() {
     let problem = report["problems"][0].as_str().unwrap();
     assert!(problem.contains("still accepts"), "{report}");
     stage.connects(&stage.conninfo(&bob, "bob", &[]));
+}
+
+/// To PostgreSQL a reload that it refused is one as well, and only its log says otherwise.
+#[test]
+fn a_reload_by_hand_that_was_refused_is_none() {
+    let mut stage = Stage::configured(&EVERYTHING);
+    let alice = far_away(&stage, "alice");
+    let sound = fs::read_to_string(stage.conf()).unwrap();
+    append(&stage.conf(), POISON);
+    revoke(&stage, 1, &["alice", "--no-reload"]);
+    run(&mut stage.pg_ctl(&["reload"]));
+    await_that("the refusal", LONG, || {
+        stage.cluster.log().contains("was not reloaded")
+    });
+    for _ in 0..2 {
+        let report = stage.rotate(5, &[]);
+        assert_eq!(the_server(&report)["outcome"], "failed", "{report}");
+    }
+    stage.connects(&alice);
+    fs::write(stage.conf(), sound).unwrap();
+    let report = stage.rotate(0, &[]);
+    assert_eq!(the_server(&report)["outcome"], "taken-up", "{report}");
+    stage.keeps_out(&alice);
+    stage.ledger_agrees();
+}
+
+/// A log that tells nothing: the server is told again every day, until it is known.
+#[test]
+fn what_no_log_tells_is_not_forgotten() {
+    let mut stage = Stage::configured(&EVERYTHING);
+    let alice = far_away(&stage, "alice");
+    append(&stage.conf(), "log_min_messages = panic\n");
+    run(&mut stage.pg_ctl(&["reload"]));
+    let sound = fs::read_to_string(stage.conf()).unwrap();
+    append(&stage.conf(), POISON);
+    let report = revoke(&stage, 1, &["alice"]);
+    assert_eq!(the_place(&report)["outcome"], "not-enforced", "{report}");
+    let doubted = |stage: &Stage| {
+        let report = stage.rotate(1, &[]);
+        let server = the_server(&report);
+        assert_eq!(server["outcome"], "not-enforced", "{report}");
+        assert!(server["reason"].as_str().unwrap().contains("restart it"));
+    };
+    doubted(&stage);
+    doubted(&stage);
+    stage.connects(&alice);
+    fs::write(stage.conf(), sound).unwrap();
+    doubted(&stage);
+    stage.keeps_out(&alice);
+    stage.cluster.restart().unwrap();
+    stage.ledger_agrees();
 }

@@ -1,7 +1,6 @@
 //! Gathers the facts. Nothing here changes anything, and each question has an end.
 
 mod files;
-mod log;
 mod questions;
 
 use std::ffi::CString;
@@ -17,6 +16,7 @@ use super::facts::{
 };
 use crate::cluster::{Cluster, Disk, MAX_CONFIG};
 use crate::hba::{Hba, included};
+use crate::last_reload::since_last_reload;
 use crate::postmaster::Postmaster;
 use crate::probe::probe;
 use crate::reload::endpoint;
@@ -49,7 +49,7 @@ pub fn gather(cluster: &Cluster, issued: Result<Issued, Unseen>) -> Facts {
         rules: rules(cluster),
         answers: postmaster.map(|it| answers(it, cluster.major)),
         served: postmaster.filter(|_| configuration.ssl_is_on()).map(served),
-        log: postmaster.map(log::since_last_reload),
+        log: postmaster.map(since_last_reload),
         cluster: cluster.clone(),
         configuration,
         state,

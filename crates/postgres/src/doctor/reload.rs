@@ -10,10 +10,7 @@ use time::OffsetDateTime;
 use super::Located;
 use super::facts::{Answers, Facts, FileErrorRow, SettingRow};
 use crate::conf::is_true;
-
-/// What a server logs when it keeps what it had (`be-secure-openssl.c`, `postmaster.c`), unless
-/// its messages are in another language.
-pub(super) const KEPT: &str = "was not reloaded";
+use crate::last_reload::KEPT;
 
 /// The most lines of a log that are repeated.
 const MOST_LINES: usize = 4;

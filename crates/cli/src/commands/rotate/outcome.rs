@@ -140,6 +140,7 @@ impl Outcome {
         let places = renewed
             .chain(report.refreshed.iter().map(Line::refreshed))
             .chain(report.taken_up.iter().map(Line::taken_up))
+            .chain(report.not_enforced.iter().map(Line::not_enforced))
             .chain(waiting.map(|known| Line::known("waiting", known)))
             .chain(place::locked(report.locked.as_ref()))
             .chain(report.gone.iter().map(|seen| Line::gone(seen, home)))
@@ -381,6 +382,7 @@ impl Outcome {
         let unfinished = is("waiting")
             || self.places.iter().any(is_spoilt)
             || is("missing")
+            || is("not-enforced")
             || is("passphrase-needed")
             || ca_is("passphrase-needed")
             || ca_is("token-needed")

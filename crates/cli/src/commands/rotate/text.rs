@@ -453,6 +453,7 @@ fn place(line: &Line, out: &mut impl Write) -> io::Result<()> {
             let reason = printable(reason);
             let outcome = match outcome {
                 "put-back" => "put back",
+                "not-enforced" => "not enforced",
                 other => other,
             };
             writeln!(

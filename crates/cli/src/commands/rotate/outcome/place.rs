@@ -15,10 +15,14 @@ use crate::show;
 const SPOILT: &str =
     "Nothing renews it as it is: put it right, or move it away and issue another one";
 
+/// What it means that a server may not have read the CRLs beside its certificate.
+const NOT_ENFORCED: &str =
+    "Until that is put right, the server may let in clients whose certificates were revoked";
+
 /// What happened to one place, or would.
 #[derive(Serialize)]
 pub(in crate::commands::rotate) struct Line {
-    /// `renewed`, `refreshed`, `taken-up`, `would-renew`, `would-refresh`, `would-take-up`, `waiting`, `passphrase-needed`, `moved-away`, `missing`,
+    /// `renewed`, `refreshed`, `taken-up`, `not-enforced`, `would-renew`, `would-refresh`, `would-take-up`, `waiting`, `passphrase-needed`, `moved-away`, `missing`,
     /// `changed`, `sealed`, `put-back`, `failed`.
     pub(in crate::commands::rotate) outcome: &'static str,
     pub(in crate::commands::rotate) path: String,
@@ -91,6 +95,15 @@ impl Line {
 
     pub(super) fn taken_up((known, taken_up): &(KnownPlace, TakenUp)) -> Self {
         Self::known("taken-up", known).with(taken_up)
+    }
+
+    pub(super) fn not_enforced((known, taken_up): &(KnownPlace, TakenUp)) -> Self {
+        Self {
+            proven: taken_up.proven.clone(),
+            reason: Some(taken_up.not_proven().collect::<Vec<_>>().join("; ")),
+            hint: Some(NOT_ENFORCED.to_owned()),
+            ..Self::known("not-enforced", known)
+        }
     }
 
     pub(super) fn would_take_up((known, why): &(KnownPlace, String)) -> Self {

@@ -1,4 +1,4 @@
-//! The end of the server's log.
+//! What a server logged since it last read its files: the end of its log.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -7,10 +7,13 @@ use std::path::Path;
 
 use nix::fcntl::OFlag;
 
-use super::super::facts::Unseen;
-use crate::doctor::reload::KEPT;
+use crate::doctor::facts::Unseen;
 use crate::postmaster::Postmaster;
 use crate::reload::logs_in_english;
+
+/// What a server logs when it keeps what it had (`be-secure-openssl.c`, `postmaster.c`), unless
+/// its messages are in another language.
+pub(crate) const KEPT: &str = "was not reloaded";
 
 /// How much of the log is read, in bytes from its end.
 const TAIL: u64 = 1 << 20;
@@ -20,7 +23,7 @@ const BEGINNINGS: [&str; 2] = ["received SIGHUP", "starting PostgreSQL"];
 
 /// What was logged since the server last began to read its files. Where that was longer ago than
 /// the tail of the log goes, nothing.
-pub(super) fn since_last_reload(postmaster: &Postmaster) -> Result<Vec<String>, Unseen> {
+pub(crate) fn since_last_reload(postmaster: &Postmaster) -> Result<Vec<String>, Unseen> {
     let unseen = |why: String| Unseen {
         why,
         hint: format!("Look there for \"{KEPT}\" after a reload."),
