@@ -171,6 +171,12 @@ impl Authority {
         let in_use = self.ledger.servers_in_use(now)?;
         let mut plan = plan(places, &in_use, &hierarchy, settings, request, now);
         standing.retain(|known| !plan.renews(known));
+        for known in std::mem::take(&mut plan.renew) {
+            match check_installation(&known.place) {
+                Ok(()) => plan.renew.push(known),
+                Err(error) => plan.failed.push((known.place, Arc::new(error))),
+            }
+        }
         // A new CA's key is at hand when it has just been made.
         if step.is_none() {
             self.check_signer(now)?;
@@ -591,6 +597,17 @@ impl Authority {
 pub(crate) fn serial_in(pem: &[u8]) -> Option<Serial> {
     let der = pgpki_core::first_certificate(pem)?;
     pgpki_core::issue::serial_of(&der)
+}
+
+/// That a new generation can be put where one is to go.
+fn check_installation(place: &Place) -> Result<(), DeliverError> {
+    match place.kind {
+        PlaceKind::Installation => {
+            Installation::open(&place.path, place.owner)?;
+            Ok(())
+        }
+        PlaceKind::Folder => Ok(()),
+    }
 }
 
 /// The installations that hold what belongs there.

@@ -83,7 +83,7 @@ pub(crate) fn run(args: &Rotate, clock: Clock) -> Result<Exit, Failure> {
         check_root(&authority, step, clock())?;
         check_certified(args, step, has_certifier, &authority, clock())?;
     }
-    let secrets = secrets(args, step.is_some() && !args.dry_run)?;
+    let secrets = secrets(args, step.is_some())?;
     let mut request = Request {
         within: args.within.map_or(Within::Third, Within::Duration),
         force: args.force,
@@ -227,6 +227,8 @@ fn secrets(args: &Rotate, is_needed: bool) -> Result<Arc<LocalSecrets>, Failure>
         true => LocalSecrets::silent(root, &args.issuing_passphrase),
         false => LocalSecrets::for_rotation(root, &args.issuing_passphrase, is_needed),
     };
+    // Whom the run would ask is not asked now.
+    let is_needed = is_needed && !(args.dry_run && io::stdin().is_terminal());
     // A file is tried also where it is not needed: years may pass before it is.
     if root.root_passphrase_file.is_some() || is_needed && args.home.open()?.root_is_encrypted()? {
         secrets.passphrase(Profile::Root)?;

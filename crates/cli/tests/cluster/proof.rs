@@ -3,6 +3,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -100,8 +101,14 @@ fn issue_server_proves_or_puts_back_as_rotate_does() {
     append(&stage.conf(), POISON);
     let said = stage.scene.fails_with(6, &mut issue());
     assert!(said.contains("g0002 was put back, and is served"), "{said}");
-    stage.is_sound_with("g0002");
+    assert_eq!(stage.current(), "g0002");
+    stage.serves_what_is_installed();
+    // A restart would fail, and somebody has to hear of it before that.
+    stage.rotate(5, &[]);
+    stage.serves_what_is_installed();
     fs::write(stage.conf(), sound).unwrap();
+    stage.rotate(0, &[]);
+    stage.is_sound_with("g0002");
     run(&mut issue());
     stage.is_sound_with(&stage.current());
 }
@@ -221,8 +228,9 @@ fn both_take_it_up_or_neither_does() {
         );
         assert_eq!(stage.current(), "g0002");
         both_serve_what_is_installed();
-        stage.ledger_agrees();
         fs::write(conf, sound).unwrap();
+        stage.rotate(0, &[]);
+        stage.ledger_agrees();
     }
     stage.rotate(0, &["--force"]);
     both_serve_what_is_installed();
@@ -323,4 +331,27 @@ fn what_was_put_back_does_not_pile_up() {
     let mut generations: Vec<String> = names.filter(|name| name.starts_with('g')).collect();
     generations.sort();
     assert_eq!(generations, ["g0001", "g0004", "g0005"]);
+}
+
+/// What a dry run does not see, cron is the first to meet.
+#[test]
+fn an_installation_that_is_open_to_others_is_told_before_it_is_due() {
+    let stage = Stage::configured(&EVERYTHING);
+    let open = |mode| fs::set_permissions(stage.scene.tls(), fs::Permissions::from_mode(mode));
+    open(0o755).unwrap();
+    for more in [&["--dry-run"][..], &[]] {
+        let report = stage.rotate(5, more);
+        let server = the_server(&report);
+        assert_eq!(server["outcome"], "failed", "{report}");
+        assert!(server["hint"].as_str().unwrap().contains("chmod"));
+    }
+    let mut doctor = stage.scene.command(["doctor", "--json", "--pgdata"]);
+    let output = doctor.arg(stage.cluster.data_dir()).output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let found = report["findings"].as_array().unwrap();
+    let found = found.iter().find(|it| it["code"] == "installation-refused");
+    assert!(found.unwrap()["hint"].as_str().unwrap().contains("chmod"));
+    assert_eq!(output.status.code(), Some(1));
+    open(0o700).unwrap();
+    stage.ledger_agrees();
 }

@@ -266,7 +266,7 @@ fn a_server_that_reads_no_crl_enforces_nothing() {
 /// To PostgreSQL a reload that it refused is one as well, and only its log says otherwise.
 #[test]
 fn a_reload_by_hand_that_was_refused_is_none() {
-    let mut stage = Stage::configured(&EVERYTHING);
+    let stage = Stage::configured(&EVERYTHING);
     let alice = far_away(&stage, "alice");
     let sound = fs::read_to_string(stage.conf()).unwrap();
     append(&stage.conf(), POISON);

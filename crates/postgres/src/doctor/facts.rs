@@ -323,6 +323,8 @@ pub struct ServerIssued {
     pub hosts: Vec<Host>,
     /// Whether roots, chain or CRLs there are older than what the authority has.
     pub is_behind: bool,
+    /// Why nothing is installed there as it is.
+    pub refused: Option<Unseen>,
     /// The file with the passphrase of its key, if that is to be encrypted.
     pub passphrase_file: Option<PassphraseFile>,
 }

@@ -20,7 +20,8 @@ pub(super) fn judge(facts: &Facts) -> Vec<Located> {
     let mut findings = listening(leaf, &facts.configuration.value("listen_addresses"));
     if let Ok(issued) = &facts.issued {
         let issued = issued.server.iter();
-        findings.extend(issued.flat_map(|it| ledger(leaf, it).or_else(|| behind(it))));
+        let first = |it| refused(it).or_else(|| ledger(leaf, it).or_else(|| behind(it)));
+        findings.extend(issued.flat_map(first));
     }
     findings
         .into_iter()
@@ -83,6 +84,19 @@ fn behind(issued: &ServerIssued) -> Option<Finding> {
             "pgpki rotate brings them up to date, and has the server load them.",
         )
     })
+}
+
+/// Whatever has to come there waits, and the next CRL does not come.
+fn refused(issued: &ServerIssued) -> Option<Finding> {
+    let refused = issued.refused.as_ref()?;
+    Some(Finding::error(
+        "installation-refused",
+        format!(
+            "neither rotate nor revoke installs anything here: {}",
+            printable(&refused.why)
+        ),
+        &refused.hint,
+    ))
 }
 
 fn ledger(leaf: &CertificateFacts, issued: &ServerIssued) -> Option<Finding> {

@@ -368,10 +368,12 @@ impl Outcome {
     pub(super) fn exit(&self) -> Exit {
         let is = |outcome| self.places.iter().any(|line| line.outcome == outcome);
         let ca_is = |outcome| [self.root, self.issuing_ca].contains(&outcome);
-        let something_done = ["renewed", "refreshed", "taken-up"].into_iter().any(is)
-            || ["renewed", "replaced", "finished", "undone"]
-                .into_iter()
-                .any(ca_is)
+        let done = ["renewed", "refreshed", "taken-up"];
+        let planned = ["would-renew", "would-refresh", "would-take-up"];
+        let ca_done = ["renewed", "replaced", "finished", "undone"];
+        let ca_planned = ["would-renew", "would-replace"];
+        let something_done = done.into_iter().chain(planned).any(is)
+            || ca_done.into_iter().chain(ca_planned).any(ca_is)
             || !self.ended.is_empty();
         let failed = is("failed")
             || ca_is("failed")

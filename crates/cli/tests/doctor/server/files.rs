@@ -67,7 +67,7 @@ fn directories_that_the_server_cannot_enter_and_files_that_it_cannot_read() {
     chown(&tls, Some(0), Some(0)).unwrap();
     doctored
         .doctor()
-        .is_wrong_with(&["directory-closed"])
+        .is_wrong_with(&["directory-closed", "installation-refused"])
         .has("error", "directory-closed", &tls);
     keeps_the_server_from_reloading(&mut doctored, "Permission denied");
     chown(&tls, Some(owner.0), Some(owner.1)).unwrap();

@@ -193,3 +193,15 @@ fn what_only_the_server_finds_wrong_is_told_in_its_words() {
         "{message}"
     );
 }
+
+/// A server that runs keeps what it has, and tells nobody.
+#[test]
+fn a_file_without_rules() {
+    let mut doctored = Doctored::new();
+    let hba = doctored.cluster.data_dir().join("pg_hba.conf");
+    for empty in ["", "# nothing\n"] {
+        std::fs::write(&hba, empty).unwrap();
+        doctored.cluster.reload().unwrap_err();
+        doctored.doctor().has("error", "hba-refused", &hba);
+    }
+}

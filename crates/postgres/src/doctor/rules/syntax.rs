@@ -24,6 +24,13 @@ pub(super) fn judge(rules: &Rules, facts: &Facts) -> Vec<Located> {
             ));
         }
     }
+    if rules.entries.is_empty() {
+        let said = "there is no rule in it, and PostgreSQL loads no such file";
+        let hint = "Write rules into it (local all all peer), and reload: until then a server that runs keeps those \
+                    that it has, and one that starts does not start.";
+        let finding = Finding::error("hba-refused", said, hint);
+        findings.push(Located::in_file(finding, &facts.cluster.hba_file));
+    }
     let answers = facts.answers.as_ref().and_then(|it| it.as_ref().ok());
     let rows = answers
         .into_iter()

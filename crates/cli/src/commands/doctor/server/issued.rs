@@ -7,6 +7,7 @@ use pgpki_authority::ledger::{Certificate, Ledger, LedgerError, PlaceKind};
 use pgpki_authority::{Authority, AuthorityError};
 use pgpki_core::issue::Holder;
 use pgpki_core::profile::Profile;
+use pgpki_fs::Installation;
 use pgpki_postgres::cluster::Cluster;
 use pgpki_postgres::doctor::facts::{ClientIssued, Issued, ServerIssued, Unseen};
 use time::OffsetDateTime;
@@ -105,6 +106,12 @@ fn server(
     };
     Ok(Some(ServerIssued {
         is_behind: authority.is_behind(known.clone(), now)?,
+        refused: Installation::open(&known.place.path, known.place.owner)
+            .err()
+            .map(|error| Unseen {
+                hint: error.hint().unwrap_or_default(),
+                why: error.to_string(),
+            }),
         passphrase_file: passphrase::file(&known.place, cluster),
         serial: known.serial.to_string(),
         hosts: match known.place.holder {
