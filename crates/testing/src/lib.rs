@@ -22,7 +22,9 @@ mod versions;
 
 pub use awaiting::{await_that, holds_within};
 pub use clients::{Client, Connection, Credential, Refusal, Session, Toolbox};
-pub use cluster::{Cluster, ClusterBuilder, Shutdown, quote_identifier, quote_literal};
+pub use cluster::{
+    Cluster, ClusterBuilder, Shutdown, append, quote_identifier, quote_literal, replace,
+};
 pub use judges::{attempt, certtool, openssl, run};
 pub use others::{as_user, startable_copy};
 pub use owner::Owner;

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
-use pgpki_testing::{Shutdown, await_that, run};
+use pgpki_testing::{Shutdown, await_that, replace, run};
 
 use crate::fixture::{EVERYTHING, Files, Stage, the_server};
 
@@ -62,7 +62,7 @@ fn a_stranger_on_its_port() {
         "listen_addresses = '127.0.0.1, ::1'",
         "listen_addresses = '*'",
     );
-    std::fs::write(stage.conf(), conf).unwrap();
+    replace(stage.conf(), conf);
     let stranger = TcpListener::bind(("0.0.0.0", stage.cluster.port())).unwrap();
     thread::spawn(move || {
         for stream in stranger.incoming() {
@@ -111,7 +111,7 @@ fn a_server_that_ends_meanwhile() {
 fn a_configuration_that_the_server_ignores() {
     let stage = Stage::new();
     let text = std::fs::read_to_string(stage.conf()).unwrap();
-    std::fs::write(stage.conf(), format!("{text}no_such_parameter = 1\n")).unwrap();
+    replace(stage.conf(), format!("{text}no_such_parameter = 1\n"));
     let before = Files::of(&stage.cluster);
     let output = stage.command(&EVERYTHING).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);

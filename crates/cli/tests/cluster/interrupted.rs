@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use pgpki_testing::{Cluster, Scene, Shutdown, await_that, run};
+use pgpki_testing::{Cluster, Scene, Shutdown, append, await_that, replace, run};
 
 use crate::fixture::{EVERYTHING, POISON, Stage, the_server};
 
@@ -20,11 +20,6 @@ fn killed_before_reload(command: &Command) {
         .args(command.get_args());
     let output = strace.output().unwrap();
     assert!(!output.status.success(), "{output:?}");
-}
-
-fn add_to_conf(stage: &Stage, text: &str) {
-    let conf = fs::read_to_string(stage.conf()).unwrap();
-    fs::write(stage.conf(), format!("{conf}{text}")).unwrap();
 }
 
 #[test]
@@ -51,9 +46,9 @@ fn a_leaf_that_was_served_before_proves_nothing() {
     let stage = Stage::new();
     let tls = stage.scene.tls().join("current");
     let (certificate, key) = (tls.join("server.crt"), tls.join("server.key"));
-    add_to_conf(
-        &stage,
-        &format!(
+    append(
+        stage.conf(),
+        format!(
             "\nssl = on\nssl_cert_file = '{}'\nssl_key_file = '{}'\n",
             certificate.display(),
             key.display()
@@ -63,7 +58,7 @@ fn a_leaf_that_was_served_before_proves_nothing() {
     await_that("it is served", Duration::from_secs(10), || {
         stage.is_served()
     });
-    add_to_conf(&stage, POISON);
+    append(stage.conf(), POISON);
     let output = stage.command(&EVERYTHING).output().unwrap();
     assert_eq!(output.status.code(), Some(6), "{output:?}");
     let text = String::from_utf8_lossy(&output.stderr);
@@ -89,7 +84,7 @@ fn the_old_issuing_ca_signs_clients_while_their_server_is_behind() {
     stage.connects(&conninfo);
 
     let healthy = fs::read_to_string(stage.conf()).unwrap();
-    add_to_conf(&stage, POISON);
+    append(stage.conf(), POISON);
     let mut rotate = stage.scene.command(["rotate", "--within", "1900d"]);
     let output = rotate.output().unwrap();
     assert_eq!(output.status.code(), Some(6), "{output:?}");
@@ -98,7 +93,7 @@ fn the_old_issuing_ca_signs_clients_while_their_server_is_behind() {
     assert!(report.contains("renewed  client alice"), "{report}");
     stage.connects(&conninfo);
 
-    fs::write(stage.conf(), healthy).unwrap();
+    replace(stage.conf(), healthy);
     let report = stage.scene.pgpki("rotate --within 340d");
     assert!(report.contains("served by"), "{report}");
     stage.connects(&conninfo);
@@ -115,7 +110,7 @@ fn a_first_generation_that_is_not_taken_up_is_taken_out() {
         .scene
         .pgpki("init db --no-root-passphrase --install elsewhere");
     let healthy = fs::read_to_string(stage.conf()).unwrap();
-    add_to_conf(&stage, POISON);
+    append(stage.conf(), POISON);
     let issue = || {
         let mut issue = stage
             .scene
@@ -126,7 +121,7 @@ fn a_first_generation_that_is_not_taken_up_is_taken_out() {
     assert_eq!(output.status.code(), Some(6), "{output:?}");
     assert!(!tls.join("current").is_symlink());
     assert!(!stage.scene.pgpki("inspect").contains(tls.to_str().unwrap()));
-    fs::write(stage.conf(), healthy).unwrap();
+    replace(stage.conf(), healthy);
     let output = issue();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     stage.serves_what_is_installed();
@@ -203,7 +198,10 @@ fn a_rule_file_of_roots_outside_is_left_alone() {
     let stage = Stage::new();
     let roots = stage.scene.path("crontab");
     fs::write(&roots, "# root's\n").unwrap();
-    add_to_conf(&stage, &format!("\nhba_file = '{}'\n", roots.display()));
+    append(
+        stage.conf(),
+        format!("\nhba_file = '{}'\n", roots.display()),
+    );
     let output = stage.command(&EVERYTHING).output().unwrap();
     assert_eq!(output.status.code(), Some(3), "{output:?}");
     assert_eq!(fs::read_to_string(&roots).unwrap(), "# root's\n");

@@ -4,7 +4,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use pgpki_testing::{Cluster, ServerPrograms, Shutdown, as_user, run};
+use pgpki_testing::{Cluster, ServerPrograms, Shutdown, as_user, replace, run};
 
 use crate::fixture::{EVERYTHING, Files, Stage, served_leaf};
 
@@ -84,12 +84,12 @@ fn text_of_every_kind_is_given_back() {
             format!("host all \\\n  bob \\\n 10.0.0.0/8 reject\n{plain_hba}"),
         ),
     ] {
-        fs::write(&conf, conf_text).unwrap();
-        fs::write(&hba, hba_text).unwrap();
+        replace(&conf, conf_text);
+        replace(&hba, hba_text);
         goes_there_and_back(&mut stage, what);
     }
-    fs::write(&conf, [plain_conf.as_bytes(), b"# caf\xe9 \xff\n"].concat()).unwrap();
-    fs::write(&hba, [plain_hba.as_bytes(), b"# \xe9\xff"].concat()).unwrap();
+    replace(&conf, [plain_conf.as_bytes(), b"# caf\xe9 \xff\n"].concat());
+    replace(&hba, [plain_hba.as_bytes(), b"# \xe9\xff"].concat());
     goes_there_and_back(&mut stage, "Latin-1");
 }
 
@@ -133,7 +133,7 @@ fn a_conf_d_takes_the_settings_and_postgresql_conf_is_left_alone() {
     stage.write(&conf_d.join("notes.txt"), "ssl off!");
     let plain = fs::read_to_string(stage.conf()).unwrap();
     let text = format!("{plain}\ninclude_dir = 'conf.d'\nssl_ciphers = 'HIGH'");
-    fs::write(stage.conf(), &text).unwrap();
+    replace(stage.conf(), &text);
     goes_there_and_back(&mut stage, "conf.d");
     stage.configure(&[]);
     assert_eq!(fs::read_to_string(stage.conf()).unwrap(), text);
@@ -250,7 +250,7 @@ fn former_settings_count_again_after_removal() {
         "ssl = on\nssl_cert_file = '{0}/server.crt'\nssl_key_file = '{0}/server.key'\n",
         files.display()
     );
-    fs::write(stage.conf(), format!("{text}{settings}")).unwrap();
+    replace(stage.conf(), format!("{text}{settings}"));
     stage.cluster.restart().unwrap();
     let address = format!("127.0.0.1:{}", stage.cluster.port());
     let is_theirs = || served_leaf(&address).is_ok_and(|it| it.trim() == other.installed_leaf());

@@ -1,25 +1,18 @@
 //! What is installed is served, or what was before is live again: reload and proof on servers that
 //! refuse, and runs that never came to it.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
-use pgpki_testing::{Cluster, Scene, await_that, run};
+use pgpki_testing::{Cluster, Scene, append, await_that, replace, run};
 
 use crate::fixture::{EVERYTHING, Files, POISON, Stage, served_leaf, the_server};
 
 /// Not what a test is about: far beyond what a run takes.
 const LONG: Duration = Duration::from_secs(30);
-
-fn append(path: &Path, text: &str) {
-    let mut file = OpenOptions::new().append(true).open(path).unwrap();
-    file.write_all(text.as_bytes()).unwrap();
-}
 
 /// The server's user replaces a file of the new generation before the server has looked at it:
 /// while that happens, the postmaster is stopped.
@@ -98,7 +91,7 @@ fn issue_server_proves_or_puts_back_as_rotate_does() {
     assert!(said.contains("served     "), "{said}");
     stage.is_sound_with("g0002");
     let sound = fs::read(stage.conf()).unwrap();
-    append(&stage.conf(), POISON);
+    append(stage.conf(), POISON);
     let said = stage.scene.fails_with(6, &mut issue());
     assert!(said.contains("g0002 was put back, and is served"), "{said}");
     assert_eq!(stage.current(), "g0002");
@@ -106,7 +99,7 @@ fn issue_server_proves_or_puts_back_as_rotate_does() {
     // A restart would fail, and somebody has to hear of it before that.
     stage.rotate(5, &[]);
     stage.serves_what_is_installed();
-    fs::write(stage.conf(), sound).unwrap();
+    replace(stage.conf(), sound);
     stage.rotate(0, &[]);
     stage.is_sound_with("g0002");
     run(&mut issue());
@@ -116,7 +109,7 @@ fn issue_server_proves_or_puts_back_as_rotate_does() {
 #[test]
 fn configure_is_undone_when_the_server_refuses_the_files() {
     let stage = Stage::new();
-    append(&stage.conf(), POISON);
+    append(stage.conf(), POISON);
     let said = stage.refuses(6, &EVERYTHING);
     for part in [
         "could not load the new files",
@@ -228,7 +221,7 @@ fn both_take_it_up_or_neither_does() {
         );
         assert_eq!(stage.current(), "g0002");
         both_serve_what_is_installed();
-        fs::write(conf, sound).unwrap();
+        replace(conf, sound);
         stage.rotate(0, &[]);
         stage.ledger_agrees();
     }
@@ -278,7 +271,7 @@ fn init_ends_in_proof_or_leaves_nothing() {
     let said = scene.fails_with(6, &mut init());
     assert!(said.contains("could not load the new files"), "{said}");
     assert!(!scene.home().exists() && !scene.tls().exists(), "{said}");
-    fs::write(&conf, sound).unwrap();
+    replace(&conf, sound);
     before.assert_unchanged(&cluster);
     let output = run(&mut init());
     let said = String::from_utf8(output.stdout).unwrap();
@@ -298,7 +291,7 @@ fn what_was_put_back_stays() {
     stage.keeps_out(&bob);
     let (live, leaf) = (stage.current(), stage.installed_leaf());
     let conf = fs::read_to_string(stage.conf()).unwrap();
-    append(&stage.conf(), "garbage here = = =\n");
+    append(stage.conf(), "garbage here = = =\n");
     stage.rotate(6, &["--force"]);
     assert_eq!(stage.current(), live);
     for _ in 0..2 {
@@ -320,7 +313,7 @@ fn what_was_put_back_stays() {
 #[test]
 fn what_was_put_back_does_not_pile_up() {
     let stage = Stage::configured(&EVERYTHING);
-    append(&stage.conf(), POISON);
+    append(stage.conf(), POISON);
     for _ in 0..4 {
         let report = stage.rotate(6, &["--force"]);
         assert_eq!(the_server(&report)["outcome"], "put-back", "{report}");

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use pgpki_testing::{Cluster, ServerPrograms, Shutdown, run};
+use pgpki_testing::{Cluster, ServerPrograms, Shutdown, replace, run};
 
 use crate::fixture::{EVERYTHING, Files, Stage};
 
@@ -80,27 +80,26 @@ fn a_later_file_or_line_wins_and_is_named() {
     stage.cluster.owner().take(&conf_d).unwrap();
     let plain = fs::read_to_string(stage.conf()).unwrap();
     let included = format!("{plain}\ninclude_dir = 'conf.d'\n");
-    fs::write(stage.conf(), &included).unwrap();
+    replace(stage.conf(), &included);
     let later = conf_d.join("zz.conf");
     stage.write(&later, "\n\nSSL_Key_File '/z.key'\n");
     let said = stage.refuses(3, &EVERYTHING);
     says(&said, &["ssl_key_file is also set by", "zz.conf, line 3"]);
     fs::remove_file(&later).unwrap();
 
-    fs::write(stage.conf(), format!("{included}ssl = off\n")).unwrap();
+    replace(stage.conf(), format!("{included}ssl = off\n"));
     let said = stage.refuses(3, &EVERYTHING);
     let line = format!("postgresql.conf, line {}", included.lines().count() + 1);
     says(&said, &["ssl is also set by", &line]);
 
-    fs::write(stage.conf(), &plain).unwrap();
+    replace(stage.conf(), &plain);
     fs::remove_dir(&conf_d).unwrap();
     stage.configure(&EVERYTHING);
     let block = fs::read_to_string(stage.conf()).unwrap();
-    fs::write(
+    replace(
         stage.conf(),
         format!("{block}include_if_exists 'more.conf'\n"),
-    )
-    .unwrap();
+    );
     stage.configure(&EVERYTHING);
     stage.write(
         &stage.cluster.data_dir().join("more.conf"),
@@ -140,7 +139,7 @@ fn a_broken_rule_that_was_there_before_is_bad_input() {
         "local all all cert",
         "gibberish",
     ] {
-        fs::write(stage.hba(), format!("{text}{broken}\n")).unwrap();
+        replace(stage.hba(), format!("{text}{broken}\n"));
         let said = stage.refuses(4, &EVERYTHING);
         let place = format!("pg_hba.conf, line {line}: ");
         says(&said, &[&place, "put it right first"]);
@@ -152,7 +151,7 @@ fn a_broken_postgresql_conf_is_bad_input() {
     let stage = Stage::new();
     let text = fs::read_to_string(stage.conf()).unwrap();
     for broken in ["ssl = = on", "include 'nowhere.conf'", "work_mem = 'open"] {
-        fs::write(stage.conf(), format!("{text}{broken}\n")).unwrap();
+        replace(stage.conf(), format!("{text}{broken}\n"));
         let said = stage.refuses(4, &EVERYTHING);
         let line = format!("postgresql.conf, line {}", text.lines().count() + 1);
         says(&said, &[&line]);
@@ -220,7 +219,7 @@ fn a_broken_rule_in_an_included_file_is_refused() {
     for programs in servers.iter().filter(|it| it.major() >= 16) {
         let stage = Stage::with(Cluster::builder().programs(programs));
         let text = fs::read_to_string(stage.hba()).unwrap();
-        fs::write(stage.hba(), format!("{text}include more.hba\n")).unwrap();
+        replace(stage.hba(), format!("{text}include more.hba\n"));
         let more = stage.cluster.data_dir().join("more.hba");
         stage.write(&more, "# fine\nhost all all all cert\n");
         let said = stage.refuses(3, &EVERYTHING);
@@ -240,11 +239,10 @@ fn a_directory_elsewhere_is_included_and_gets_nothing() {
     let up = "../".repeat(elsewhere.components().count() + 2);
     let roundabout = format!("{up}{}", elsewhere.display());
     for include in [elsewhere.clone(), roundabout.into()] {
-        fs::write(
+        replace(
             stage.conf(),
             format!("{text}include_dir '{}'\n", include.display()),
-        )
-        .unwrap();
+        );
         let said = stage.configure(&EVERYTHING);
         assert!(said.contains("proven     "), "{said}");
         assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0, "{said}");

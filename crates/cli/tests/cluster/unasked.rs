@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use pgpki_testing::{Cluster, Shutdown};
+use pgpki_testing::{Cluster, Shutdown, replace};
 
 use crate::fixture::{EVERYTHING, Files, Stage};
 
@@ -14,7 +14,7 @@ fn a_server_that_asks_for_a_password_is_not_configured_behind_its_back() {
         ("local all all scram-sha-256\n", "password"),
         ("local all all reject\n", "pg_hba.conf rejects"),
     ] {
-        fs::write(stage.hba(), format!("{first}{text}")).unwrap();
+        replace(stage.hba(), format!("{first}{text}"));
         stage.cluster.restart().unwrap();
         let said = stage.refuses(5, &EVERYTHING);
         assert!(said.contains(part), "{said}");
@@ -90,7 +90,7 @@ fn a_dry_run_asks_nobody() {
 fn the_diff_is_one() {
     let stage = Stage::new();
     let text = fs::read_to_string(stage.conf()).unwrap();
-    fs::write(stage.conf(), text.trim_end()).unwrap();
+    replace(stage.conf(), text.trim_end());
     let diff = stage.configure(&[&EVERYTHING[..], &["--dry-run"]].concat());
     stage.write(&stage.scene.path("diff"), diff);
     let patched = stage.scene.path("patched");
@@ -122,11 +122,10 @@ fn a_server_without_a_socket_cannot_be_asked() {
     let mut stage = Stage::new();
     let text = fs::read_to_string(stage.conf()).unwrap();
     stage.cluster.stop(Shutdown::Fast).unwrap();
-    fs::write(
+    replace(
         stage.conf(),
         format!("{text}unix_socket_directories = ''\n"),
-    )
-    .unwrap();
+    );
     pgpki_testing::run(&mut stage.pg_ctl(&["-w", "start"]));
     let said = stage.refuses(5, &EVERYTHING);
     assert!(said.contains("unix_socket_directories"), "{said}");

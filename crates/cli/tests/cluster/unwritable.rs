@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::unistd::geteuid;
-use pgpki_testing::{as_user, run};
+use pgpki_testing::{as_user, replace, run};
 
 use crate::fixture::{EVERYTHING, Files, Stage};
 
@@ -43,7 +43,7 @@ fn conf_d(stage: &Stage) -> PathBuf {
     fs::create_dir(&conf_d).unwrap();
     stage.cluster.owner().take(&conf_d).unwrap();
     let text = fs::read_to_string(stage.conf()).unwrap();
-    fs::write(stage.conf(), format!("{text}\ninclude_dir 'conf.d'\n")).unwrap();
+    replace(stage.conf(), format!("{text}\ninclude_dir 'conf.d'\n"));
     conf_d
 }
 

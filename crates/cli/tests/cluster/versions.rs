@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use pgpki_testing::{Cluster, ServerPrograms};
+use pgpki_testing::{Cluster, ServerPrograms, append, replace};
 
 use crate::fixture::{EVERYTHING, Files, POISON, Stage, on_every_version, the_server};
 
@@ -92,7 +92,7 @@ fn is_rotated(stage: &mut Stage) {
 
 fn goes_back_when_the_server_refuses(stage: &mut Stage) {
     let sound = fs::read(stage.conf()).unwrap();
-    fs::write(stage.conf(), [&sound, POISON.as_bytes()].concat()).unwrap();
+    append(stage.conf(), POISON);
     let before = stage.installed_leaf();
     let report = stage.rotate(6, &["--force"]);
     let put_back = the_server(&report);
@@ -112,7 +112,7 @@ fn goes_back_when_the_server_refuses(stage: &mut Stage) {
     let reason = the_server(&report)["reason"].as_str().unwrap();
     assert!(reason.contains("it logged: "), "{reason}");
 
-    fs::write(stage.conf(), sound).unwrap();
+    replace(stage.conf(), sound);
     stage.rotate(0, &[]);
     stage.is_sound_with("g0002");
     stage.rotate(0, &["--force"]);

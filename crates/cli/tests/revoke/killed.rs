@@ -8,7 +8,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Instant;
 
-use pgpki_testing::run;
+use pgpki_testing::{append, replace, run};
 use serde_json::Value;
 
 use crate::fixture::{EVERYTHING, POISON, Stage, the_server};
@@ -223,7 +223,7 @@ fn a_rotation_does_not_take_a_refused_reload_for_one() {
     assert_ne!(published, before, "it is published");
     stage.connects(&alice);
     let sound = fs::read_to_string(stage.conf()).unwrap();
-    fs::write(stage.conf(), format!("{sound}{POISON}")).unwrap();
+    append(stage.conf(), POISON);
     for _ in 0..2 {
         let report = stage.rotate(5, &[]);
         assert_eq!(the_server(&report)["outcome"], "failed", "{report}");
@@ -233,7 +233,7 @@ fn a_rotation_does_not_take_a_refused_reload_for_one() {
             "the older CRLs are not put back"
         );
     }
-    fs::write(stage.conf(), sound).unwrap();
+    replace(stage.conf(), sound);
     stage.cluster.restart().unwrap();
     is_refused(&stage, &alice);
     assert_eq!(stage.rotate(0, &[])["places"], serde_json::json!([]));

@@ -1,20 +1,14 @@
 //! That a server refuses it is seen, or known from its log after a reload; otherwise it is not said.
 
 use std::fs;
-use std::path::Path;
 
-use pgpki_testing::{Cluster, await_that, run};
+use pgpki_testing::{Cluster, append, await_that, replace, run};
 
 use crate::fixture::{EVERYTHING, POISON, Stage, on_every_version, the_server};
 use crate::stage::{
     LONG, LongSession, copied, installed_crls, installed_revocations, is_refused, revoke, says,
     the_place,
 };
-
-fn append(path: &Path, text: &str) {
-    let before = fs::read_to_string(path).unwrap();
-    fs::write(path, before + text).unwrap();
-}
 
 /// A role whose certificate only the test has.
 fn far_away(stage: &Stage, role: &str) -> String {
@@ -33,7 +27,7 @@ fn a_server_that_keeps_its_old_crl_is_found_out() {
         let alice = far_away(&stage, "alice");
         let sound = fs::read(stage.conf()).unwrap();
         let before = installed_crls(&stage);
-        append(&stage.conf(), POISON);
+        append(stage.conf(), POISON);
         for key_is_at_hand in [false, true] {
             if key_is_at_hand {
                 stage.scene.pgpki("issue-client --out clients alice");
@@ -62,7 +56,7 @@ fn a_server_that_keeps_its_old_crl_is_found_out() {
         stage.cluster.sql("alter role alice login");
         assert!(!said.contains("enforced  "), "{said}");
 
-        fs::write(stage.conf(), sound).unwrap();
+        replace(stage.conf(), sound);
         match programs.major() % 2 {
             0 => {
                 let report = stage.rotate(0, &[]);
@@ -87,7 +81,7 @@ fn what_the_log_does_not_tell_is_not_known() {
         "log_min_messages = panic\n",
     ] {
         let mut stage = Stage::configured(&EVERYTHING);
-        append(&stage.conf(), conf);
+        append(stage.conf(), conf);
         stage.cluster.restart().unwrap();
         let alice = far_away(&stage, "alice");
         let report = revoke(&stage, 1, &["alice"]);
@@ -132,7 +126,7 @@ fn a_log_in_another_language_does_not_tell() {
     let (german, english) = ("lc_messages = 'C.UTF-8'\n", "lc_messages = 'C'\n");
     for (before, now) in [(german, german), (english, german), (german, english)] {
         let stage = Stage::configured(&EVERYTHING);
-        append(&stage.conf(), before);
+        append(stage.conf(), before);
         let mut restart = stage.pg_ctl(&["restart", "-w"]);
         run(restart.env_remove("LC_ALL").env("LANGUAGE", "de"));
         let is_german = |expected: bool| {
@@ -143,7 +137,7 @@ fn a_log_in_another_language_does_not_tell() {
         };
         is_german(before == german);
         let alice = far_away(&stage, "alice");
-        append(&stage.conf(), &format!("{now}{POISON}"));
+        append(stage.conf(), format!("{now}{POISON}"));
         if now == english {
             let report = revoke(&stage, 6, &["alice"]);
             assert_eq!(the_place(&report)["outcome"], "put-back", "{report}");
@@ -177,7 +171,7 @@ fn a_log_that_is_collected_is_waited_for() {
     assert_eq!(the_place(&report)["outcome"], "enforced", "{report}");
     is_refused(&stage, &alice);
     far_away(&stage, "bob");
-    append(&stage.conf(), POISON);
+    append(stage.conf(), POISON);
     let report = revoke(&stage, 6, &["bob"]);
     assert_eq!(the_place(&report)["outcome"], "put-back", "{report}");
 }
@@ -229,7 +223,7 @@ fn a_server_that_reads_no_crl_enforces_nothing() {
             .cloned()
             .unwrap()
     };
-    append(&stage.conf(), "ssl_crl_file = ''\n");
+    append(stage.conf(), "ssl_crl_file = ''\n");
     run(&mut stage.pg_ctl(&["reload"]));
     assert_eq!(doctor()["severity"], "info");
     let report = revoke(&stage, 1, &["alice"]);
@@ -269,7 +263,7 @@ fn a_reload_by_hand_that_was_refused_is_none() {
     let stage = Stage::configured(&EVERYTHING);
     let alice = far_away(&stage, "alice");
     let sound = fs::read_to_string(stage.conf()).unwrap();
-    append(&stage.conf(), POISON);
+    append(stage.conf(), POISON);
     revoke(&stage, 1, &["alice", "--no-reload"]);
     run(&mut stage.pg_ctl(&["reload"]));
     await_that("the refusal", LONG, || {
@@ -280,7 +274,7 @@ fn a_reload_by_hand_that_was_refused_is_none() {
         assert_eq!(the_server(&report)["outcome"], "failed", "{report}");
     }
     stage.connects(&alice);
-    fs::write(stage.conf(), sound).unwrap();
+    replace(stage.conf(), sound);
     let report = stage.rotate(0, &[]);
     assert_eq!(the_server(&report)["outcome"], "taken-up", "{report}");
     stage.keeps_out(&alice);
@@ -292,10 +286,13 @@ fn a_reload_by_hand_that_was_refused_is_none() {
 fn what_no_log_tells_is_not_forgotten() {
     let mut stage = Stage::configured(&EVERYTHING);
     let alice = far_away(&stage, "alice");
-    append(&stage.conf(), "log_min_messages = panic\n");
+    append(stage.conf(), "log_min_messages = panic\n");
     run(&mut stage.pg_ctl(&["reload"]));
+    await_that("the log tells nothing", LONG, || {
+        stage.cluster.sql("show log_min_messages") == "panic"
+    });
     let sound = fs::read_to_string(stage.conf()).unwrap();
-    append(&stage.conf(), POISON);
+    append(stage.conf(), POISON);
     let report = revoke(&stage, 1, &["alice"]);
     assert_eq!(the_place(&report)["outcome"], "not-enforced", "{report}");
     let doubted = |stage: &Stage| {
@@ -307,7 +304,7 @@ fn what_no_log_tells_is_not_forgotten() {
     doubted(&stage);
     doubted(&stage);
     stage.connects(&alice);
-    fs::write(stage.conf(), sound).unwrap();
+    replace(stage.conf(), sound);
     doubted(&stage);
     stage.keeps_out(&alice);
     stage.cluster.restart().unwrap();

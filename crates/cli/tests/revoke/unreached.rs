@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use pgpki_testing::{Cluster, Scene, Shutdown, run};
+use pgpki_testing::{Cluster, Scene, Shutdown, append, run};
 use serde_json::Value;
 
 use crate::fixture::{EVERYTHING, Stage};
@@ -59,8 +59,7 @@ fn a_server_that_is_down() {
 fn a_server_that_listens_on_no_address() {
     let stage = Stage::configured(&EVERYTHING);
     stage.client("alice");
-    let conf = fs::read_to_string(stage.conf()).unwrap();
-    fs::write(stage.conf(), conf + "listen_addresses = ''\n").unwrap();
+    append(stage.conf(), "listen_addresses = ''\n");
     run(&mut stage.pg_ctl(&["restart", "-w"]));
     let report = revoke(&stage, 1, &["alice"]);
     assert_eq!(the_place(&report)["outcome"], "not-enforced", "{report}");

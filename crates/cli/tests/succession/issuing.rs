@@ -1,10 +1,9 @@
 //! `rotate --issuing`: a new issuing CA beside the old one, and who signs for whom meanwhile.
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 
-use pgpki_testing::{Cluster, openssl, run};
+use pgpki_testing::{Cluster, append, openssl, replace, run};
 
 use crate::stage::{DONE, Stage, blocks};
 
@@ -63,8 +62,7 @@ fn a_server_that_cannot_take_it_up_keeps_the_old_one_signing() {
     let stage = Stage::new();
     let conf = stage.cluster.data_dir().join("postgresql.conf");
     let healthy = fs::read(&conf).unwrap();
-    let mut file = fs::OpenOptions::new().append(true).open(&conf).unwrap();
-    file.write_all(POISON.as_bytes()).unwrap();
+    append(&conf, POISON);
 
     let report = stage.rotate(PUT_BACK, &["--issuing"]);
     assert_eq!(report["issuing_ca"], "renewed", "{report}");
@@ -72,7 +70,7 @@ fn a_server_that_cannot_take_it_up_keeps_the_old_one_signing() {
     assert_eq!(issuer(&newcomer), FIRST);
     stage.connects(&stage.own("newcomer", &newcomer));
 
-    fs::write(&conf, healthy).unwrap();
+    replace(&conf, healthy);
     stage.rotate(DONE, &[]);
     let latest = stage.client("latest");
     assert_eq!(issuer(&latest), SECOND);

@@ -7,6 +7,7 @@ mod server;
 
 pub use builder::ClusterBuilder;
 pub use client::{quote_identifier, quote_literal};
+pub use configuration::{append, replace};
 pub use server::Shutdown;
 
 use std::path::{Path, PathBuf};
