@@ -33,6 +33,7 @@ mod sign;
 mod succession;
 mod tokens;
 mod uninterrupted;
+mod witnessed;
 
 pub use authority::{Authority, AuthorityError, Founding};
 pub use backup::{BackupError, Found, Remembered, Restored, Seal, Written};
@@ -51,7 +52,7 @@ pub use server_passphrase::{
     ServerPassphraseError, look_at_server_passphrase, prepare_server_passphrase,
     undo_server_passphrase,
 };
-pub use servers::{Doubt, NoServers, Servers, Session, Sessions, TakenUp, Unsure};
+pub use servers::{Doubt, NoServers, Servers, Session, Sessions, TakenUp, Tried, Unsure};
 pub use sign::{Order, SignError};
 pub use succession::SuccessionError;
 pub use tokens::{Hardware, KeyPlace, NoTokens, Placed, Tokens};

@@ -4,25 +4,24 @@
 //! The ledger has the revocation and the new CRL before any server does. Whatever fails after that,
 //! the next `revoke` or `rotate` sees that an installation's CRL is out of date, and goes on.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use pgpki_core::crl::{Published, Reason, Revoked};
 use pgpki_core::profile::Profile;
-use pgpki_fs::{Installation, Shelf};
+use pgpki_fs::Installation;
 use time::OffsetDateTime;
-use zeroize::Zeroizing;
 
 use crate::authority::{Authority, AuthorityError};
-use crate::credential::{CRL, certificate_file, key_file};
+use crate::credential::CRL;
 use crate::deliver::DeliverError;
 use crate::ledger::{
     CaId, Certificate, KnownCa, KnownPlace, Leaf, LedgerError, Place, PlaceKind, Succession,
 };
-use crate::rotation::{Holds, MAX_FILE, Report, Seen, serial_in};
-use crate::servers::{
-    Servers, Session, TakenUp, Unsure, leave_to_be_taken_up, stays_to_be_taken_up,
-};
+use crate::rotation::{Holds, MAX_FILE, Report, Seen};
+use crate::servers::{Servers, Session, TakenUp, leave_to_be_taken_up, stays_to_be_taken_up};
+use crate::witnessed::Asking;
 
 /// What a revocation did.
 #[derive(Debug, Default)]
@@ -46,8 +45,8 @@ pub struct Revocation {
     pub signed: Vec<Certificate>,
     /// Places of servers that are not there any more, or could not be looked at.
     pub unreached: Vec<Seen>,
-    /// Servers that were seen to refuse a revoked certificate.
-    pub refused: Vec<String>,
+    /// Servers that were seen to refuse what the new CRLs list.
+    pub refused: BTreeSet<String>,
     /// Sessions that lived on a revoked certificate and were ended.
     pub ended: Vec<Session>,
     /// What failed, place by place.
@@ -92,11 +91,11 @@ impl Authority {
         let already = done.already.iter().map(|(leaf, _)| leaf.clone());
         let all: Vec<Leaf> = new.into_iter().chain(already).collect();
         done.crls = self.crls_of(&all)?;
-        let held: Vec<Held> = all.iter().filter_map(held).collect();
-        self.publish_crls(servers, now, &mut done)?;
+        let mut servers = self.witnessed(servers, Asking::Allowed, now)?;
+        self.publish_crls(&mut servers, now, &mut done)?;
+        done.refused = std::mem::take(&mut servers.refused);
         done.signed = self.ledger.servers_elsewhere(now)?;
         self.check_crls(now, &mut done)?;
-        try_revoked(&held, servers, &mut done);
         for (place, taken_up) in &done.told {
             if taken_up.is_unread() {
                 let left = Installation::open(&place.path, place.owner)
@@ -110,7 +109,7 @@ impl Authority {
                 let mut leaves = all.iter();
                 leaves.any(|leaf| session.serial == Some(leaf.serial) && self.signed(leaf, session))
             };
-            self.end_sessions(servers, is_meant, &mut done.ended, &mut done.problems)?;
+            self.end_sessions(&mut servers, is_meant, &mut done.ended, &mut done.problems)?;
         }
         Ok(done)
     }
@@ -330,31 +329,6 @@ fn end(
     }
 }
 
-/// Comes to the servers with the revoked certificates whose keys are at hand, to see them refused.
-fn try_revoked(held: &[Held], servers: &mut dyn Servers, done: &mut Revocation) {
-    for (place, taken_up) in &mut done.told {
-        let Ok(installation) = Installation::open(&place.path, place.owner) else {
-            continue;
-        };
-        for Held { certificate, key } in held {
-            match servers.refuse(&installation, certificate, key) {
-                Ok(refused) => {
-                    let unsure = std::mem::take(&mut taken_up.unsure).into_iter();
-                    let (proven, unsure): (Vec<Unsure>, _) =
-                        unsure.partition(|it| refused.contains(&it.server));
-                    taken_up.unsure = unsure;
-                    let proven = proven.into_iter().map(|it| it.server);
-                    taken_up.proven.extend(proven);
-                    done.refused.extend(refused);
-                }
-                Err(why) => done.problems.push(why),
-            }
-        }
-    }
-    done.refused.sort_unstable();
-    done.refused.dedup();
-}
-
 fn tell(known: KnownPlace, servers: &mut dyn Servers, done: &mut Revocation) {
     let place = &known.place;
     let told = Installation::open(&place.path, place.owner)
@@ -372,23 +346,4 @@ fn tell(known: KnownPlace, servers: &mut dyn Servers, done: &mut Revocation) {
         Ok(taken_up) => done.told.push((known.place, taken_up)),
         Err(error) => done.report.failed.push((known.place, Arc::new(error))),
     }
-}
-
-/// A revoked certificate with its key, PEM.
-struct Held {
-    certificate: Vec<u8>,
-    key: Zeroizing<Vec<u8>>,
-}
-
-/// What is still in the folder that it was put into.
-fn held(leaf: &Leaf) -> Option<Held> {
-    let path = leaf
-        .place
-        .as_deref()
-        .filter(|_| leaf.profile == Profile::Client)?;
-    let shelf = Shelf::open(path.parent()?).ok()?;
-    let read = |name| shelf.read(path.file_name()?, name, MAX_FILE).ok().flatten();
-    let certificate = read(certificate_file(leaf.profile))?;
-    let key = Zeroizing::new(read(key_file(leaf.profile))?);
-    (serial_in(&certificate) == Some(leaf.serial)).then_some(Held { certificate, key })
 }

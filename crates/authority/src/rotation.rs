@@ -31,6 +31,7 @@ use crate::servers::{
 };
 pub use crate::succession::Lost;
 use crate::succession::SuccessionError;
+use crate::witnessed::Asking;
 
 /// What a place holds.
 #[derive(Clone, Debug)]
@@ -186,6 +187,7 @@ impl Authority {
             Some(Step::Compromised) => self.would_be_lost(now)?,
             _ => self.lost(now)?,
         };
+        let mut servers = self.witnessed(servers, Asking::Forbidden, now)?;
         let take_up = standing.into_iter().filter_map(|known| {
             let installation = Installation::open(&known.place.path, known.place.owner).ok()?;
             let why = servers.look(&installation).err()?;
@@ -223,14 +225,15 @@ impl Authority {
         report.early = self.renew_early_crls(now)?;
         self.rotate_authorities(request, now, &mut report)?;
         self.check_signer(now)?;
-        self.rotate_places(request, servers, now, progress, &mut report)?;
+        let mut servers = self.witnessed(servers, Asking::Forbidden, now)?;
+        self.rotate_places(request, &mut servers, now, progress, &mut report)?;
         report.published_revocations =
             !report.refreshed.is_empty() && self.has_revoked_clients(now)?;
         report.elsewhere = self.due_elsewhere(request, now)?;
         report.lost = self.lost(now)?;
         // Also of a run before this one that was killed, or did not reach every server.
         if self.is_revoking() && !request.keep_sessions {
-            self.end_lost_sessions(servers, &mut report)?;
+            self.end_lost_sessions(&mut servers, &mut report)?;
         }
         Ok(report)
     }

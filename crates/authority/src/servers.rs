@@ -42,6 +42,16 @@ pub enum Doubt {
     Always,
 }
 
+/// What servers made of a certificate that they should refuse as revoked. Whoever cannot be asked, or has another reason
+/// to refuse it, is in neither.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tried {
+    /// The servers that refuse it as revoked, named as in [`TakenUp::proven`].
+    pub refused: Vec<String>,
+    /// The servers that take it.
+    pub accepted: Vec<String>,
+}
+
 impl TakenUp {
     /// Whether somebody can do something about a doubt.
     pub(crate) fn is_doubtful(&self) -> bool {
@@ -154,16 +164,9 @@ pub trait Servers {
     fn look(&mut self, installation: &Installation) -> Result<TakenUp, String>;
 
     /// Comes to the servers that use the installation with a client's certificate and chain and its key, both PEM, which
-    /// they should refuse. Returns those that did.
-    ///
-    /// # Errors
-    /// One takes it; the text says which.
-    fn refuse(
-        &mut self,
-        installation: &Installation,
-        certificate: &[u8],
-        key: &[u8],
-    ) -> Result<Vec<String>, String>;
+    /// they should refuse.
+    fn try_revoked(&mut self, installation: &Installation, certificate: &[u8], key: &[u8])
+    -> Tried;
 
     /// The sessions with client certificates on the servers that use the installation with this path.
     fn sessions(&mut self, installation: &Path) -> Sessions;
@@ -194,13 +197,8 @@ impl Servers for NoServers {
         self.take_up(installation)
     }
 
-    fn refuse(
-        &mut self,
-        _installation: &Installation,
-        _certificate: &[u8],
-        _key: &[u8],
-    ) -> Result<Vec<String>, String> {
-        Ok(Vec::new())
+    fn try_revoked(&mut self, _: &Installation, _: &[u8], _: &[u8]) -> Tried {
+        Tried::default()
     }
 
     fn sessions(&mut self, _installation: &Path) -> Sessions {

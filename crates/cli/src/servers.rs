@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use pgpki_authority::settings::Reload;
-use pgpki_authority::{Authority, Doubt, Servers, Session, Sessions, TakenUp, Unsure};
+use pgpki_authority::{Authority, Doubt, Servers, Session, Sessions, TakenUp, Tried, Unsure};
 use pgpki_core::bundle::Bundle;
 use pgpki_core::document::Document;
 use pgpki_core::due::Within;
@@ -258,15 +258,15 @@ impl Servers for LocalServers {
         )
     }
 
-    fn refuse(
+    fn try_revoked(
         &mut self,
         installation: &Installation,
         certificate: &[u8],
         key: &[u8],
-    ) -> Result<Vec<String>, String> {
+    ) -> Tried {
         match self.reload {
-            true => sessions::refuse(&self.users_of(installation.path()), certificate, key),
-            false => Ok(Vec::new()),
+            true => sessions::try_revoked(&self.users_of(installation.path()), certificate, key),
+            false => Tried::default(),
         }
     }
 

@@ -2,6 +2,7 @@
 //! server as a file, never fetched by it.
 
 mod published;
+mod witness;
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,6 +13,8 @@ use rcgen::{
 use time::OffsetDateTime;
 
 pub use self::published::{Published, crls};
+pub(crate) use self::witness::is_witness;
+pub use self::witness::{Named, Witness};
 use crate::issue::{Ca, IssueError};
 use crate::serial::Serial;
 use crate::validity::CLOCK_TOLERANCE;
@@ -130,7 +133,8 @@ pub fn this_update(now: OffsetDateTime) -> OffsetDateTime {
 }
 
 impl Ca {
-    /// Signs a CRL over `revoked`, DER. `number` must grow with every CRL of this CA.
+    /// Signs a CRL over `revoked`, DER. `number` must grow with every CRL of this CA. Where it revokes something, it names
+    /// a witness as well ([`Self::witness`]).
     ///
     /// `nextUpdate` is the CA's own end. PostgreSQL refuses *every* client once a CRL has lapsed,
     /// and nobody polls for a newer one, so a shorter life would protect nothing and could lock
@@ -142,12 +146,20 @@ impl Ca {
         revoked: &[Revoked],
         now: OffsetDateTime,
     ) -> Result<Vec<u8>, IssueError> {
+        let mut revoked_certs: Vec<RevokedCertParams> = revoked.iter().map(entry).collect();
+        if !revoked.is_empty() {
+            revoked_certs.push(entry(&Revoked {
+                serial: witness::new_serial()?,
+                at: now,
+                reason: None,
+            }));
+        }
         let params = CertificateRevocationListParams {
             this_update: this_update(now),
             next_update: self.not_after(),
             crl_number: SerialNumber::from(number),
             issuing_distribution_point: None,
-            revoked_certs: revoked.iter().map(entry).collect(),
+            revoked_certs,
             key_identifier_method: KeyIdMethod::PreSpecified(self.key_identifier().to_vec()),
         };
         self.sign_list(&params)

@@ -289,22 +289,14 @@ impl Ca {
         let (profile, hosts) = (holder.profile(), holder.hosts());
         let common_name = holder.common_name()?;
         let serial = Serial::random()?;
-        let end = self
-            .leaves_until
-            .map_or(self.not_after(), |until| until.min(self.not_after()));
-        let (validity, cut_to_issuer) = Validity::starting(now, days).cut_to(end);
+        let (validity, cut_to_issuer) = self.validity_of_leaf(now, days);
         let mut params = parameters(profile, organization, &common_name, serial, validity);
         params.subject_alt_names = hosts
             .iter()
             .map(alternative_name)
             .collect::<Result<_, _>>()?;
-        let draft = self.draft_certificate(&params, key, None)?;
-        for constraints in &self.constraints {
-            let subject = draft.subject().unwrap_or_default();
-            constraints.check_certificate(subject, &common_name, hosts)?;
-        }
         Ok(Issued {
-            der: self.sign_draft(&draft)?,
+            der: self.sign_leaf(&params, key, &common_name, hosts)?,
             serial,
             profile,
             common_name,
@@ -312,6 +304,45 @@ impl Ca {
             validity,
             cut_to_issuer,
         })
+    }
+
+    /// Signs a client's certificate for one of its serial numbers, which is on a CRL already, under a name that need not be
+    /// a role's. Returns it in DER.
+    pub(crate) fn issue_revoked(
+        &self,
+        serial: Serial,
+        common_name: &str,
+        key: &SubjectKey,
+        organization: &Organization,
+        (now, days): (OffsetDateTime, Days),
+    ) -> Result<Vec<u8>, IssueError> {
+        self.check_validity(now)?;
+        let (validity, _) = self.validity_of_leaf(now, days);
+        let params = parameters(Profile::Client, organization, common_name, serial, validity);
+        self.sign_leaf(&params, key, common_name, &[])
+    }
+
+    /// The validity of a leaf, and whether it was cut.
+    fn validity_of_leaf(&self, now: OffsetDateTime, days: Days) -> (Validity, bool) {
+        let end = self
+            .leaves_until
+            .map_or(self.not_after(), |until| until.min(self.not_after()));
+        Validity::starting(now, days).cut_to(end)
+    }
+
+    fn sign_leaf(
+        &self,
+        params: &CertificateParams,
+        key: &SubjectKey,
+        common_name: &str,
+        hosts: &[Host],
+    ) -> Result<Vec<u8>, IssueError> {
+        let draft = self.draft_certificate(params, key, None)?;
+        for constraints in &self.constraints {
+            let subject = draft.subject().unwrap_or_default();
+            constraints.check_certificate(subject, common_name, hosts)?;
+        }
+        self.sign_draft(&draft)
     }
 
     /// Whether a leaf for `holder` would be within this CA's name constraints, and within `others`, those of the CAs above

@@ -26,6 +26,8 @@ impl Days {
     pub const ISSUING: Self = Self(1825);
     /// One year, for the certificate of a server or a role.
     pub const LEAF: Self = Self(365);
+    /// The shortest life.
+    pub const ONE: Self = Self(1);
 
     /// Takes a number of days.
     pub fn new(days: u32) -> Result<Self, InvalidDays> {

@@ -11,7 +11,7 @@ use pgpki_authority::rotation::{Report, Request, Step};
 use pgpki_authority::settings::Settings;
 use pgpki_authority::{
     Authority, Founding, GivenSecrets, Hierarchy, NoPassphrases, OnFailure, Secrets, Servers,
-    Sessions, TakenUp,
+    Sessions, TakenUp, Tried,
 };
 use pgpki_core::issue::Holder;
 use pgpki_core::key::KeyAlgorithm;
@@ -38,8 +38,8 @@ impl Servers for Obedient {
         self.take_up(installation)
     }
 
-    fn refuse(&mut self, _: &Installation, _: &[u8], _: &[u8]) -> Result<Vec<String>, String> {
-        Ok(Vec::new())
+    fn try_revoked(&mut self, _: &Installation, _: &[u8], _: &[u8]) -> Tried {
+        Tried::default()
     }
 
     fn sessions(&mut self, _: &Path) -> Sessions {

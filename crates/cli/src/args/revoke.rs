@@ -12,8 +12,8 @@ use super::{Home, IssuingPassphrase, Token};
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 A role's every certificate that still counts is revoked; a serial number or a file names one. The new CRL is \
-installed, every server on this machine reloads and is seen to refuse the certificate where its key is at hand, and the \
-sessions that came in with it end.
+installed, every server on this machine reloads and is seen to refuse what it lists, and the sessions that came in with \
+the certificate end.
 
 Examples:
   sudo pgpki revoke alice

@@ -109,7 +109,7 @@ fn alice_is_out_and_bob_notices_nothing() {
         stage.connects(&bob);
         tells_what_it_did(&stage, &report, &numbers);
 
-        by_the_log_without_a_key(&stage);
+        where_her_key_is_elsewhere(&stage);
         stage.ledger_agrees();
     });
 }
@@ -152,13 +152,13 @@ fn tells_what_it_did(stage: &Stage, report: &serde_json::Value, before: &[crate:
 }
 
 /// Carol's folder has been carried away.
-fn by_the_log_without_a_key(stage: &Stage) {
+fn where_her_key_is_elsewhere(stage: &Stage) {
     let folder = stage.client("carol");
     let carol = stage.conninfo(&copied(stage, &folder), "carol", &[]);
     stage.connects(&carol);
     std::fs::remove_dir_all(&folder).unwrap();
     let report = revoke(stage, 0, &["carol"]);
     assert_eq!(the_place(&report)["outcome"], "enforced", "{report}");
-    assert_eq!(report["refused"], serde_json::json!([]), "{report}");
+    assert_eq!(report["refused"].as_array().unwrap().len(), 1, "{report}");
     is_refused(stage, &carol);
 }

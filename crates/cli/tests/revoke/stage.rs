@@ -108,12 +108,15 @@ pub(crate) fn serial_of(file: &Path) -> String {
     format!("{hex:0>32}")
 }
 
+/// How the serial number begins that a CRL lists to be tried with: "pgpkicrl".
+const WITNESS: &str = "7067706b6963726c";
+
 /// A CRL of the live generation, judged and read by openssl.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Crl {
     pub(crate) issuer: String,
     pub(crate) number: u128,
-    /// The serial numbers, as pgpki has them.
+    /// The serial numbers, as pgpki has them, without that of the witness.
     pub(crate) revoked: Vec<String>,
     /// All that openssl says.
     pub(crate) text: String,
@@ -166,7 +169,8 @@ fn crl(file: &Path, cas: &Path) -> Crl {
     let number = line("crlNumber=").trim_start_matches("0x");
     let revoked = text.lines().filter_map(|line| {
         let serial = line.trim().strip_prefix("Serial Number: ")?;
-        Some(format!("{:0>32}", serial.to_lowercase()))
+        let serial = format!("{:0>32}", serial.to_lowercase());
+        (!serial.starts_with(WITNESS)).then_some(serial)
     });
     Crl {
         issuer: line("issuer=").to_owned(),

@@ -29,7 +29,7 @@ fn a_few_lines_say_it_all() {
     assert_eq!(
         lines[1..],
         [
-            "enforced  TLS: by DATA at 127.0.0.1:PORT, which was seen to refuse it",
+            "enforced  TLS: by DATA at 127.0.0.1:PORT, which was seen to refuse what its CRL lists",
             "ended  2 sessions of alice on DATA",
         ],
         "{said}"

@@ -3,7 +3,7 @@
 use time::OffsetDateTime;
 use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
 
-use super::{Reason, Revoked};
+use super::{Reason, Revoked, is_witness};
 use crate::serial::Serial;
 
 /// What a CRL of one of our CAs says.
@@ -13,7 +13,7 @@ pub struct Published {
     pub number: u64,
     /// `thisUpdate`.
     pub from: OffsetDateTime,
-    /// What it lists, by serial number. What cannot be a certificate of ours is left out.
+    /// What it lists, by serial number. What cannot be a certificate that somebody has from us is left out.
     pub revoked: Vec<Revoked>,
 }
 
@@ -34,7 +34,8 @@ impl Published {
             .filter_map(|entry| {
                 let reason = entry.reason_code().map(|(_, reason)| reason.0);
                 Some(Revoked {
-                    serial: Serial::from_der_integer(entry.raw_serial())?,
+                    serial: Serial::from_der_integer(entry.raw_serial())
+                        .filter(|serial| !is_witness(serial))?,
                     at: entry.revocation_date.to_datetime(),
                     reason: reason.and_then(|code| Reason::try_from(code).ok()),
                 })

@@ -10,6 +10,8 @@ use super::Fault;
 use super::certificate::{CertificateFacts, Number, algorithm_name, check_signed_structure};
 use super::public_key::{Signature, check};
 use super::text::{hex, rfc2253};
+use crate::crl::is_witness;
+use crate::serial::Serial;
 
 /// What a CRL says. Every text in it is escaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +26,7 @@ pub struct CrlFacts {
     pub this_update: OffsetDateTime,
     /// Until when it counts; `None` where it does not say.
     pub next_update: Option<OffsetDateTime>,
-    /// How many certificates it revokes.
+    /// How many certificates it revokes, its witness not counted.
     pub revoked: usize,
     /// Its authority key identifier, in hexadecimal digits.
     pub authority_key_id: Option<String>,
@@ -49,7 +51,10 @@ impl CrlFacts {
             number: None,
             this_update: crl.last_update().to_datetime(),
             next_update: crl.next_update().map(|time| time.to_datetime()),
-            revoked: crl.iter_revoked_certificates().count(),
+            revoked: crl
+                .iter_revoked_certificates()
+                .filter(|entry| !is_witness_at(entry.raw_serial()))
+                .count(),
             authority_key_id: None,
             has_distribution_point: false,
             signature_algorithm: algorithm_name(&crl.signature_algorithm),
@@ -95,6 +100,10 @@ impl CrlFacts {
             .filter_map(|entry| Number::read(entry.raw_serial()).ok());
         numbers.map(|number| number.hex).collect()
     }
+}
+
+fn is_witness_at(serial: &[u8]) -> bool {
+    Serial::from_der_integer(serial).is_some_and(|serial| is_witness(&serial))
 }
 
 fn number(extension: &[u8]) -> Option<Number> {

@@ -30,7 +30,7 @@ pub(super) struct Outcome {
     /// Servers whose keys and files are elsewhere, and which do not know yet.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) elsewhere: Vec<ServerElsewhere>,
-    /// Servers that were seen to refuse a revoked certificate.
+    /// Servers that were seen to refuse what the new CRLs list.
     pub(super) refused: Vec<String>,
     /// Sessions that were ended.
     pub(super) ended: Vec<SessionLine>,
@@ -278,7 +278,7 @@ impl Outcome {
             crls: crls.collect(),
             places: places.collect(),
             elsewhere: elsewhere.collect(),
-            refused: done.refused.clone(),
+            refused: done.refused.iter().cloned().collect(),
             ended: done.ended.iter().map(SessionLine::of).collect(),
             without_certificate: Vec::new(),
             problems: done.problems.iter().cloned().chain(stopped).collect(),

@@ -168,7 +168,7 @@ fn place(line: &Line, outcome: &Outcome, out: &mut impl Write) -> io::Result<()>
     }
     for server in &line.proven {
         let how = match outcome.refused.contains(server) {
-            true => "which was seen to refuse it".to_owned(),
+            true => "which was seen to refuse what its CRL lists".to_owned(),
             false => {
                 let numbers = outcome.crls.iter().map(|crl| crl.number.to_string());
                 let numbers: Vec<String> = numbers.collect();
