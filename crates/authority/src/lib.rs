@@ -56,3 +56,4 @@ pub use servers::{Doubt, NoServers, Servers, Session, Sessions, TakenUp, Tried, 
 pub use sign::{Order, SignError};
 pub use succession::SuccessionError;
 pub use tokens::{Hardware, KeyPlace, NoTokens, Placed, Tokens};
+pub use witnessed::Witness;

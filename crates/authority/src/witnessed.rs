@@ -25,10 +25,12 @@ pub(crate) enum Asking {
     Forbidden,
 }
 
-/// A witness with its chain and its key, PEM.
-struct Witness {
-    certificate: String,
-    key: Zeroizing<String>,
+/// A witness of a CRL of a CA's ([`pgpki_core::crl::Witness`]).
+pub struct Witness {
+    /// The certificate and its chain, PEM.
+    pub certificate: String,
+    /// Its key, PKCS#8 in PEM.
+    pub key: Zeroizing<String>,
 }
 
 /// Servers, and the witnesses of the CRLs that they are to load.
@@ -41,14 +43,34 @@ pub(crate) struct Witnessed<'a> {
 }
 
 impl Authority {
-    /// With the witnesses of the CRLs of this moment. Where one cannot be made, such as with a key that is closed, there are
-    /// none, and what is known of a server's CRLs is what it says itself.
+    /// With the witnesses of the CRLs of this moment.
     pub(crate) fn witnessed<'a>(
         &self,
         servers: &'a mut dyn Servers,
         asking: Asking,
         now: OffsetDateTime,
     ) -> Result<Witnessed<'a>, LedgerError> {
+        Ok(Witnessed {
+            servers,
+            witnesses: self.witnesses_if(asking, now)?,
+            refused: BTreeSet::new(),
+        })
+    }
+
+    /// The witnesses of the CRLs of this moment. Where one cannot be made, such as with a key that is closed, there are
+    /// none, and what is known of a server's CRLs is what it says itself. Nobody is asked for a passphrase.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn witnesses(&self, now: OffsetDateTime) -> Result<Vec<Witness>, LedgerError> {
+        self.witnesses_if(Asking::Forbidden, now)
+    }
+
+    fn witnesses_if(
+        &self,
+        asking: Asking,
+        now: OffsetDateTime,
+    ) -> Result<Vec<Witness>, LedgerError> {
         let crls = self.ledger.crls()?;
         // The list of a revoked CA counts no more, and its key may be lost.
         let is_alive = |ca: &&KnownCa| ca.profile == Profile::Issuing && !ca.state.is_revoked();
@@ -63,11 +85,7 @@ impl Authority {
                 }
             })
             .collect();
-        Ok(Witnessed {
-            servers,
-            witnesses: witnesses.unwrap_or_default(),
-            refused: BTreeSet::new(),
-        })
+        Ok(witnesses.unwrap_or_default())
     }
 
     fn witness(
@@ -127,6 +145,11 @@ impl Witnessed<'_> {
                 Doubt::Unread if is_accepting(&it.server) => {
                     taken_up.unsure.push(has_not_loaded(it.server));
                 }
+                Doubt::Always if is_accepting(&it.server) => taken_up.unsure.push(Unsure {
+                    why: "it accepts what the CRLs list: it checks none, or has not loaded them"
+                        .to_owned(),
+                    ..it
+                }),
                 _ => taken_up.unsure.push(it),
             }
         }

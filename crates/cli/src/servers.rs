@@ -18,6 +18,7 @@ use pgpki_core::finding::Severity;
 use pgpki_fs::Installation;
 use pgpki_postgres::cluster::Cluster;
 use pgpki_postgres::postmaster::Postmaster;
+use pgpki_postgres::probe::ClientCredential;
 use pgpki_postgres::reload::{self, Proof};
 use pgpki_postgres::ways_in::{WayIn, ways_in};
 use time::OffsetDateTime;
@@ -264,10 +265,19 @@ impl Servers for LocalServers {
         certificate: &[u8],
         key: &[u8],
     ) -> Tried {
-        match self.reload {
-            true => sessions::try_revoked(&self.users_of(installation.path()), certificate, key),
-            false => Tried::default(),
+        let credential = ClientCredential::from_pem(certificate, key);
+        let (true, Ok(credential)) = (self.reload, credential) else {
+            return Tried::default();
+        };
+        let mut tried = sessions::try_revoked(&self.users_of(installation.path()), &credential);
+        for entry in self.beside(installation.path()) {
+            match beside::refuses(entry, &credential) {
+                Some((server, true)) => tried.refused.push(server),
+                Some((server, false)) => tried.accepted.push(server),
+                None => {}
+            }
         }
+        tried
     }
 
     fn sessions(&mut self, installation: &Path) -> Sessions {

@@ -5,6 +5,7 @@
 //! - [`sql`] runs a query over the local socket.
 //! - [`postmaster`] is the process of a running server: where it listens, its reload, its log.
 //! - [`reload`] has a server take up what is installed, and proves that it did.
+//! - [`refusal`] tries whether it refuses who was revoked.
 //! - [`doctor`] says what is wrong with it.
 //! - [`client`] is the other end: what a client on this machine has, and what comes of connecting.
 //! - [`ways_in`] says by which rule a role comes in without a certificate.
@@ -21,6 +22,7 @@ pub mod hba;
 mod last_reload;
 pub mod postmaster;
 pub mod probe;
+pub mod refusal;
 pub mod reload;
 mod roles;
 pub mod sessions;

@@ -44,6 +44,20 @@ pub fn certtool<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Output {
     run(Command::new("certtool").args(args))
 }
 
+/// How the serial number begins that a CRL lists for a server to be tried with, and that no certificate has: "pgpkicrl".
+const WITNESS: &str = "7067706b6963726c";
+
+/// The serial numbers of the certificates that a CRL revokes, as pgpki prints them, from what `openssl crl -text` says.
+pub fn revoked(crl: &str) -> Vec<String> {
+    let serials = crl.lines().filter_map(|line| {
+        let serial = line.trim().strip_prefix("Serial Number: ")?;
+        Some(format!("{:0>32}", serial.to_lowercase()))
+    });
+    serials
+        .filter(|serial| !serial.starts_with(WITNESS))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -25,7 +25,7 @@ pub use clients::{Client, Connection, Credential, Refusal, Session, Toolbox};
 pub use cluster::{
     Cluster, ClusterBuilder, Shutdown, append, quote_identifier, quote_literal, replace,
 };
-pub use judges::{attempt, certtool, openssl, run};
+pub use judges::{attempt, certtool, openssl, revoked, run};
 pub use others::{as_user, startable_copy};
 pub use owner::Owner;
 pub use programs::ServerPrograms;

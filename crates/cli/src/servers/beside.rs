@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use pgpki_authority::settings::{Reload, Tell};
-use pgpki_postgres::probe::Target;
-use pgpki_postgres::reload;
+use pgpki_postgres::probe::{ClientCredential, Target};
+use pgpki_postgres::{refusal, reload};
 
 /// How long a command may take to tell a program. `systemctl reload` waits for the program.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -93,11 +93,9 @@ pub(super) fn ask(
     chain: &[Vec<u8>],
     patience: Duration,
 ) -> Result<Option<String>, String> {
-    let Some(place) = &entry.prove else {
+    let Some((server, target)) = proven_at(entry)? else {
         return Ok(None);
     };
-    let wrong = |reason| format!("pgpki.toml, [[reload]], prove = {place:?}: {reason}");
-    let target: Target = place.parse().map_err(|error| wrong(format!("{error}")))?;
     let deadline = Instant::now() + patience;
     for endpoint in &target.endpoints {
         while let Err(error) = reload::ask_once(endpoint, chain, Instant::now() + ONE_QUESTION) {
@@ -107,5 +105,26 @@ pub(super) fn ask(
             thread::sleep(PAUSE);
         }
     }
-    Ok(Some(format!("{} at {place}", name(&entry.tell))))
+    Ok(Some(server))
+}
+
+/// What to call a program where it is asked, and where that is.
+fn proven_at(entry: &Reload) -> Result<Option<(String, Target)>, String> {
+    let Some(place) = &entry.prove else {
+        return Ok(None);
+    };
+    let wrong = |reason| format!("pgpki.toml, [[reload]], prove = {place:?}: {reason}");
+    let target = place.parse().map_err(|error| wrong(format!("{error}")))?;
+    Ok(Some((format!("{} at {place}", name(&entry.tell)), target)))
+}
+
+/// Comes to a program with a certificate that was revoked: what it is called, and whether it refuses it for that wherever
+/// it is asked. Nothing where that is not known.
+pub(super) fn refuses(entry: &Reload, revoked: &ClientCredential) -> Option<(String, bool)> {
+    let (server, target) = proven_at(entry).ok()??;
+    let endpoints = target.endpoints.iter();
+    let answers: Option<Vec<bool>> = endpoints
+        .map(|endpoint| refusal::refuses(endpoint, revoked, Duration::ZERO))
+        .collect();
+    Some((server, answers?.into_iter().all(|refuses| refuses)))
 }

@@ -1,34 +1,25 @@
 //! Who is connected with a client certificate, and whether a revoked one still gets in.
 
 use std::path::Path;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pgpki_authority::{Doubt, Session, Sessions, Tried};
 use pgpki_core::serial::Serial;
 use pgpki_postgres::cluster::{Cluster, Given};
 use pgpki_postgres::postmaster::Postmaster;
-use pgpki_postgres::probe::{Cause, ClientCredential, Endpoint, Login, Probe, TlsAlert};
+use pgpki_postgres::probe::ClientCredential;
+use pgpki_postgres::refusal::refuses;
 use pgpki_postgres::reload;
 use pgpki_postgres::sessions::{ClientSession, client_sessions, end_sessions};
 use pgpki_postgres::sql::SqlError;
-
-/// How long a server may take to refuse a certificate.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a server may take to load its files that cannot be asked whether it has: some milliseconds, unless the machine
 /// is busy.
 const RELOADING: Duration = Duration::from_secs(2);
 
-/// Between two tries.
-const PAUSE: Duration = Duration::from_millis(50);
-
-/// Comes to each running cluster with a client's certificate and key, PEM.
-pub(super) fn try_revoked(clusters: &[Cluster], certificate: &[u8], key: &[u8]) -> Tried {
+/// Comes to each running cluster with a client's certificate that was revoked.
+pub(super) fn try_revoked(clusters: &[Cluster], revoked: &ClientCredential) -> Tried {
     let mut tried = Tried::default();
-    let Ok(credential) = ClientCredential::from_pem(certificate, key) else {
-        return tried;
-    };
     for cluster in clusters {
         let Ok(Some(postmaster)) = cluster.postmaster() else {
             continue;
@@ -37,33 +28,13 @@ pub(super) fn try_revoked(clusters: &[Cluster], certificate: &[u8], key: &[u8]) 
             continue;
         };
         let server = format!("{} at {endpoint}", cluster.name());
-        match refuses(&endpoint, &credential) {
+        match refuses(&endpoint, revoked, RELOADING) {
             Some(true) => tried.refused.push(server),
             Some(false) => tried.accepted.push(server),
             None => {}
         }
     }
     tried
-}
-
-/// Whether a server refuses a client as revoked; nothing where it refuses it for another reason, or does not answer. One
-/// that was told a moment ago may not have come to it.
-fn refuses(endpoint: &Endpoint, credential: &ClientCredential) -> Option<bool> {
-    let login = Login::default();
-    let deadline = Instant::now() + RELOADING;
-    loop {
-        let probe = Probe::new(endpoint).client(credential, &login);
-        let accepts = match probe.run(Instant::now() + PATIENCE) {
-            Ok(served) => served.client_certificate.map(|_| true),
-            Err(error) => {
-                matches!(error.cause, Cause::Alert(TlsAlert::CertificateRevoked)).then_some(false)
-            }
-        };
-        if accepts != Some(true) || Instant::now() + PAUSE >= deadline {
-            return accepts.map(|accepts| !accepts);
-        }
-        thread::sleep(PAUSE);
-    }
 }
 
 /// Why it is not known whether a server that serves what is installed refuses what the CRLs there list.

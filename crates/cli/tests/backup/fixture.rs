@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use age::secrecy::SecretString;
-use pgpki_testing::{Scene, openssl};
+use pgpki_testing::{Scene, openssl, revoked};
 
 pub(crate) const PASSPHRASE: &str = "correct horse battery staple";
 
@@ -198,14 +198,10 @@ fn read_crl(text: &str) -> Crl {
         Some(hex) => u64::from_str_radix(hex, 16).unwrap(),
         None => number.parse().unwrap(),
     };
-    let lines = text.lines().map(str::trim);
-    let revoked = lines.filter_map(|line| line.strip_prefix("Serial Number: "));
     Crl {
         issuer: after("Issuer:"),
         number,
-        revoked: revoked
-            .map(|hex| format!("{:0>32}", hex.to_lowercase()))
-            .collect(),
+        revoked: revoked(text),
     }
 }
 

@@ -13,6 +13,7 @@ mod crls;
 mod hammering;
 mod killed;
 mod names;
+mod pooler;
 mod proof;
 mod renewal;
 mod stage;

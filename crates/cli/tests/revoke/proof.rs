@@ -18,6 +18,22 @@ fn far_away(stage: &Stage, role: &str) -> String {
     stage.conninfo(&copy, role, &[])
 }
 
+/// What doctor finds under a code.
+fn found(stage: &Stage, code: &str) -> Option<serde_json::Value> {
+    let mut doctor = stage.scene.command(["doctor", "--json", "--pgdata"]);
+    let output = doctor.arg(stage.cluster.data_dir()).output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let mut found = report["findings"].as_array().unwrap().iter();
+    found.find(|it| it["code"] == code).cloned()
+}
+
+/// Where doctor has seen that the server lets in who was revoked: what it says to do.
+fn not_refused(stage: &Stage) -> Option<String> {
+    let finding = found(stage, "revoked-accepted")?;
+    assert_eq!(finding["severity"], "error");
+    finding["hint"].as_str().map(str::to_owned)
+}
+
 /// Its certificate stays the same, so that no handshake tells whether it has loaded the CRL.
 #[test]
 fn a_server_that_keeps_its_old_crl_is_found_out() {
@@ -197,17 +213,7 @@ fn a_role_that_may_not_see_sessions_does_not_pass_for_none() {
 fn a_server_that_reads_no_crl_enforces_nothing() {
     let stage = Stage::configured(&EVERYTHING);
     let alice = far_away(&stage, "alice");
-    let doctor = || {
-        let mut doctor = stage.scene.command(["doctor", "--json", "--pgdata"]);
-        let output = doctor.arg(stage.cluster.data_dir()).output().unwrap();
-        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        let found = report["findings"].as_array().unwrap().iter();
-        found
-            .clone()
-            .find(|it| it["code"] == "crl-unset")
-            .cloned()
-            .unwrap()
-    };
+    let doctor = || found(&stage, "crl-unset").unwrap();
     append(stage.conf(), "ssl_crl_file = ''\n");
     run(&mut stage.pg_ctl(&["reload"]));
     assert_eq!(doctor()["severity"], "info");
@@ -253,9 +259,12 @@ fn what_a_server_refuses_counts_wherever_its_list_is() {
     let report = revoke(&stage, 1, &["alice"]);
     assert_eq!(the_place(&report)["outcome"], "not-enforced", "{report}");
     stage.connects(&alice);
+    let hint = not_refused(&stage).unwrap();
+    assert!(hint.contains(copy.to_str().unwrap()), "{hint}");
     fs::copy(&live, &copy).unwrap();
     let report = revoke(&stage, 0, &["alice"]);
     assert_eq!(the_place(&report)["outcome"], "enforced", "{report}");
+    assert_eq!(not_refused(&stage), None);
     is_refused(&stage, &alice);
     assert_eq!(stage.rotate(0, &[])["places"], serde_json::json!([]));
 }
@@ -311,10 +320,12 @@ fn what_no_log_tells_is_not_forgotten() {
         assert!(why.contains("it still accepts"), "{why}");
     }
     stage.connects(&alice);
+    assert!(not_refused(&stage).is_some());
     replace(stage.conf(), sound);
     let report = stage.rotate(0, &[]);
     assert_eq!(the_server(&report)["outcome"], "taken-up", "{report}");
     is_refused(&stage, &alice);
+    assert_eq!(not_refused(&stage), None);
     assert_eq!(stage.rotate(0, &[])["places"], serde_json::json!([]));
     stage.ledger_agrees();
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use pgpki_testing::{await_that, openssl, run};
+use pgpki_testing::{await_that, openssl, revoked, run};
 use serde_json::Value;
 
 use crate::fixture::Stage;
@@ -108,15 +108,12 @@ pub(crate) fn serial_of(file: &Path) -> String {
     format!("{hex:0>32}")
 }
 
-/// How the serial number begins that a CRL lists to be tried with: "pgpkicrl".
-const WITNESS: &str = "7067706b6963726c";
-
 /// A CRL of the live generation, judged and read by openssl.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Crl {
     pub(crate) issuer: String,
     pub(crate) number: u128,
-    /// The serial numbers, as pgpki has them, without that of the witness.
+    /// The serial numbers, as pgpki has them.
     pub(crate) revoked: Vec<String>,
     /// All that openssl says.
     pub(crate) text: String,
@@ -167,15 +164,10 @@ fn crl(file: &Path, cas: &Path) -> Crl {
         lines.find_map(|line| line.strip_prefix(start)).unwrap()
     };
     let number = line("crlNumber=").trim_start_matches("0x");
-    let revoked = text.lines().filter_map(|line| {
-        let serial = line.trim().strip_prefix("Serial Number: ")?;
-        let serial = format!("{:0>32}", serial.to_lowercase());
-        (!serial.starts_with(WITNESS)).then_some(serial)
-    });
     Crl {
         issuer: line("issuer=").to_owned(),
         number: u128::from_str_radix(number, 16).unwrap(),
-        revoked: revoked.collect(),
+        revoked: revoked(&text),
         text: text.clone(),
     }
 }

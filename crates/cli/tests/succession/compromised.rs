@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use pgpki_testing::{Scene, openssl, run};
+use pgpki_testing::{Scene, openssl, revoked, run};
 use serde_json::Value;
 
 use crate::stage::{DONE, FINDINGS, Stage, blocks};
@@ -173,14 +173,14 @@ fn whoever_has_no_other_one_is_named_until_that_is_settled() {
 /// How many certificates the CRLs of the server have all in all.
 fn revoked_by(stage: &Stage) -> usize {
     let crls = blocks(&stage.scene.tls().join("current/root.crl"));
-    let revoked = crls.iter().map(|crl| {
+    let numbers = crls.iter().map(|crl| {
         let file = stage.scene.path("one.crl");
         fs::write(&file, crl).unwrap();
         let args = ["crl", "-noout", "-text", "-in", file.to_str().unwrap()];
         let text = String::from_utf8(openssl(args).stdout).unwrap();
-        text.matches("Serial Number:").count()
+        revoked(&text).len()
     });
-    revoked.sum()
+    numbers.sum()
 }
 
 /// The thief has made certificates of his own, which the ledger does not know, one with the number of a good one.

@@ -2,12 +2,51 @@
 //! one. PostgreSQL wants a list of every CA as soon as either parameter is set
 //! (`X509_V_FLAG_CRL_CHECK_ALL` in be-secure-openssl.c).
 
-use pgpki_core::finding::Finding;
+use pgpki_core::document::printable;
+use pgpki_core::finding::{Finding, Severity};
 
 use super::Located;
 use super::facts::Facts;
 
 pub(super) fn judge(facts: &Facts) -> Vec<Located> {
+    let on_disk = missing(facts);
+    // Why the server does not refuse them is known then.
+    let is_known = on_disk
+        .iter()
+        .any(|it| it.finding.severity == Severity::Error);
+    let issued = facts.issued.as_ref().ok();
+    let is_for_somebody = issued.is_some_and(|it| it.revoked_clients > 0);
+    let is_open = facts.lets_in_revoked && is_for_somebody && !is_known;
+    let let_in = is_open.then(|| not_refused(facts));
+    on_disk.into_iter().chain(let_in).collect()
+}
+
+/// That the server was seen to take what the authority's CRLs list.
+fn not_refused(facts: &Facts) -> Located {
+    let file = facts.configuration.value("ssl_crl_file");
+    let issued = facts.issued.as_ref().ok();
+    let revoked = issued.map_or(0, |it| it.revoked_clients);
+    let installed = issued.and_then(|it| it.server.as_ref()).map_or_else(
+        || "the authority's root.crl".to_owned(),
+        |it| it.installation.join("root.crl").display().to_string(),
+    );
+    let finding = Finding::error(
+        "revoked-accepted",
+        format!(
+            "the server accepts a certificate that the authority's CRLs list, and with it {revoked} clients' \
+             certificates that were revoked and have not ended: it reads other CRLs, or has not loaded these"
+        ),
+        &format!(
+            "Its ssl_crl_file is '{}', and what it should have is {}. Where both are the same, its log says why the last \
+             reload failed; put that right, and run pgpki rotate, which tries the server again.",
+            printable(&file),
+            printable(&installed)
+        ),
+    );
+    finding.into()
+}
+
+fn missing(facts: &Facts) -> Vec<Located> {
     let files = &facts.files;
     let Some(ca) = files.ca_document() else {
         return Vec::new();

@@ -39,6 +39,8 @@ pub struct Facts {
     pub log: Option<Result<Vec<String>, Unseen>>,
     /// What the authority has issued.
     pub issued: Result<Issued, Unseen>,
+    /// Whether it was seen to take a certificate that the authority's CRLs list.
+    pub lets_in_revoked: bool,
 }
 
 /// Why something was not looked at, as a clause, and what to do about it.

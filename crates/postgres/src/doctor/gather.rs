@@ -18,7 +18,8 @@ use crate::cluster::{Cluster, Disk, MAX_CONFIG};
 use crate::hba::{Hba, included};
 use crate::last_reload::since_last_reload;
 use crate::postmaster::Postmaster;
-use crate::probe::probe;
+use crate::probe::{ClientCredential, probe};
+use crate::refusal::refuses;
 use crate::reload::endpoint;
 use crate::sql::Session;
 
@@ -27,9 +28,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 const AS_ROOT: &str = "Run it as root, or as the cluster's own user.";
 
-/// Looks at a cluster. `issued` is what the authority knows, if there is one.
+/// Looks at a cluster. `issued` is what the authority knows, if there is one, and `revoked` are certificates that its CRLs
+/// list, to try the server with.
 #[must_use]
-pub fn gather(cluster: &Cluster, issued: Result<Issued, Unseen>) -> Facts {
+pub fn gather(
+    cluster: &Cluster,
+    issued: Result<Issued, Unseen>,
+    revoked: &[ClientCredential],
+) -> Facts {
     let configuration = configuration(cluster);
     let state = match cluster.postmaster() {
         Ok(None) => State::Down,
@@ -50,6 +56,7 @@ pub fn gather(cluster: &Cluster, issued: Result<Issued, Unseen>) -> Facts {
         answers: postmaster.map(|it| answers(it, cluster.major)),
         served: postmaster.filter(|_| configuration.ssl_is_on()).map(served),
         log: postmaster.map(since_last_reload),
+        lets_in_revoked: postmaster.is_some_and(|it| lets_in(it, revoked)),
         cluster: cluster.clone(),
         configuration,
         state,
@@ -135,6 +142,15 @@ fn answers(postmaster: &Postmaster, major: u32) -> Result<Answers, Unseen> {
         hint: error.hint().map_or_else(|| AS_ROOT.to_owned(), sentence),
     })?;
     Ok(questions::ask(&mut session, major))
+}
+
+/// Whether a server was seen to take one of these.
+fn lets_in(postmaster: &Postmaster, revoked: &[ClientCredential]) -> bool {
+    let is_taken = |credential: &ClientCredential| {
+        let endpoint = endpoint(postmaster).ok();
+        endpoint.and_then(|it| refuses(&it, credential, Duration::ZERO)) == Some(false)
+    };
+    revoked.iter().any(is_taken)
 }
 
 fn served(postmaster: &Postmaster) -> Result<Vec<Vec<u8>>, NotServed> {

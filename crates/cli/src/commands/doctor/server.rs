@@ -32,5 +32,8 @@ pub(super) fn run(args: &Doctor, now: OffsetDateTime) -> Result<Exit, Failure> {
 }
 
 fn look(args: &Doctor, cluster: &Cluster, now: OffsetDateTime) -> Facts {
-    gather(cluster, issued::by_authority(args, cluster, now))
+    match issued::by_authority(args, cluster, now) {
+        Ok((issued, revoked)) => gather(cluster, Ok(issued), &revoked),
+        Err(unseen) => gather(cluster, Err(unseen), &[]),
+    }
 }

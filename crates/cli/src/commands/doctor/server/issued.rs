@@ -10,6 +10,7 @@ use pgpki_core::profile::Profile;
 use pgpki_fs::Installation;
 use pgpki_postgres::cluster::Cluster;
 use pgpki_postgres::doctor::facts::{ClientIssued, Issued, ServerIssued, Unseen};
+use pgpki_postgres::probe::ClientCredential;
 use time::OffsetDateTime;
 
 use super::passphrase;
@@ -24,7 +25,7 @@ pub(super) fn by_authority(
     args: &Doctor,
     cluster: &Cluster,
     now: OffsetDateTime,
-) -> Result<Issued, Unseen> {
+) -> Result<(Issued, Vec<ClientCredential>), Unseen> {
     let unseen = |failure: Failure| Unseen {
         why: failure.message,
         hint: "Where the authority is on another machine, run pgpki inspect there; otherwise \
@@ -32,13 +33,26 @@ pub(super) fn by_authority(
             .to_owned(),
     };
     let authority = args.home.open().map_err(unseen)?;
-    let read = || -> Result<Issued, AuthorityError> {
-        Ok(Issued {
+    let read = || -> Result<_, AuthorityError> {
+        let issued = Issued {
             server: server(&authority, cluster, now)?,
             ..leaves(authority.ledger(), now)?
-        })
+        };
+        Ok((issued, revoked(&authority, now)?))
     };
     read().map_err(|error| unseen(error.into()))
+}
+
+/// What the authority's CRLs list, and a server should refuse.
+fn revoked(
+    authority: &Authority,
+    now: OffsetDateTime,
+) -> Result<Vec<ClientCredential>, LedgerError> {
+    let witnesses = authority.witnesses(now)?.into_iter();
+    let credentials = witnesses.filter_map(|it| {
+        ClientCredential::from_pem(it.certificate.as_bytes(), it.key.as_bytes()).ok()
+    });
+    Ok(credentials.collect())
 }
 
 /// The last certificate of each role that was not revoked, if it was not over long ago; and those that were.
