@@ -7,6 +7,7 @@
 
 mod access;
 mod apply;
+mod earlier;
 mod managed;
 mod settings;
 
@@ -24,6 +25,7 @@ use crate::hba::problem::Problem;
 use crate::sql::SqlError;
 
 pub use apply::{Applied, Judgement};
+pub use earlier::{Earlier, earlier};
 pub use managed::{Managed, Manager};
 pub use settings::{about_passphrase, settings};
 

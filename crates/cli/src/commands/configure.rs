@@ -9,7 +9,7 @@ use pgpki_fs::{Installation, Owner, Text};
 use pgpki_postgres::cluster::Cluster;
 use pgpki_postgres::conf::marked;
 use pgpki_postgres::configure::{
-    self, Applied, Authentication, Change, ClientCerts, ConfigureError, Judgement, Wishes,
+    self, Applied, Authentication, Change, ClientCerts, ConfigureError, Earlier, Judgement, Wishes,
 };
 use pgpki_postgres::reload::{self, Proof};
 
@@ -67,7 +67,23 @@ pub(crate) fn run(args: &Configure) -> Result<Exit, Failure> {
         }
     };
     report(&cluster, &changes, &done, out)?;
+    if let Some((_, path)) = &installation {
+        let wishes = wishes(path, None, &args.rules)?;
+        for rule in configure::earlier(&cluster, &wishes)? {
+            tell_earlier(&rule, out)?;
+        }
+    }
     Ok(Exit::Done)
+}
+
+fn tell_earlier(rule: &Earlier, out: &mut impl Write) -> io::Result<()> {
+    let file = printable(&rule.file.to_string_lossy());
+    writeln!(
+        out,
+        "  {WARNING}before{WARNING:#}     {file}:{}: {} is tried before pgpki's rules, and lets in whom they refuse; \
+         move it below them, or delete it",
+        rule.line, rule.rule
+    )
 }
 
 fn open(path: &Path, cluster: &Cluster) -> Result<Installation, Failure> {
@@ -147,16 +163,8 @@ pub(super) fn plan(
     passphrase_file: Option<&Path>,
     rules: &Rules,
 ) -> Result<Vec<Change>, Failure> {
-    let wishes = Wishes {
-        installation: installation.to_owned(),
-        passphrase_file: passphrase_file.map(Path::to_owned),
-        require_tls: rules.require_tls,
-        client_certs: client_certs(&rules.client_certs)?,
-        authentication: match rules.with_password {
-            true => Authentication::CertificateAndPassword,
-            false => Authentication::Certificate,
-        },
-    };
+    let wishes = wishes(installation, passphrase_file, rules)?;
+    warn_of_groups(&rules.client_certs);
     configure::plan(cluster, &wishes).map_err(|error| match &error {
         ConfigureError::Managed(managed) => {
             let instead = managed.instead(&wishes);
@@ -166,23 +174,46 @@ pub(super) fn plan(
     })
 }
 
+fn wishes(
+    installation: &Path,
+    passphrase_file: Option<&Path>,
+    rules: &Rules,
+) -> Result<Wishes, Failure> {
+    Ok(Wishes {
+        installation: installation.to_owned(),
+        passphrase_file: passphrase_file.map(Path::to_owned),
+        require_tls: rules.require_tls,
+        client_certs: client_certs(&rules.client_certs)?,
+        authentication: match rules.with_password {
+            true => Authentication::CertificateAndPassword,
+            false => Authentication::Certificate,
+        },
+    })
+}
+
 fn client_certs(named: &[String]) -> Result<ClientCerts, Failure> {
     Ok(match named {
         [] => ClientCerts::AsBefore,
         names if names.iter().any(|name| name == ALL) => ClientCerts::All,
         names => {
-            for name in names.iter().filter(|name| name.starts_with('+')) {
-                // Nothing can be done about a closed standard error.
-                let _ = writeln!(
-                    io::stderr(),
-                    "pgpki: warning: {:?} is the name of a role here, and does not stand for the members of one: name each of them",
-                    printable(name)
-                );
-            }
             let roles: Result<Vec<_>, _> = names.iter().map(|name| name.parse()).collect();
             ClientCerts::Roles(roles?)
         }
     })
+}
+
+fn warn_of_groups(named: &[String]) {
+    if named.iter().any(|name| name == ALL) {
+        return;
+    }
+    for name in named.iter().filter(|name| name.starts_with('+')) {
+        // Nothing can be done about a closed standard error.
+        let _ = writeln!(
+            io::stderr(),
+            "pgpki: warning: {:?} is the name of a role here, and does not stand for the members of one: name each of them",
+            printable(name)
+        );
+    }
 }
 
 /// What became of it.

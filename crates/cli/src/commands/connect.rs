@@ -37,7 +37,8 @@ fn target(args: &Connect) -> Result<Target, Failure> {
         return Err(Failure::new(Exit::Usage, "the database's name is empty"));
     }
     let authority = match (&host, &args.folder) {
-        (Some(_), Some(_)) => None,
+        // Nothing is missing without one but the port.
+        (Some(_), Some(_)) => authority(args).ok().flatten(),
         _ => authority(args)?,
     };
     let places = match &authority {
@@ -56,8 +57,8 @@ fn target(args: &Connect) -> Result<Target, Failure> {
         Some(folder) => absolute(folder)?,
         None => folder(&role, &places)?,
     };
-    let of_this_machine = authority.filter(|_| args.host.is_none());
-    let port = args.port.or_else(|| port_here(&of_this_machine?, &places));
+    let named = args.host.is_some().then_some(&host);
+    let port = args.port.or_else(|| port_here(&authority?, &places, named));
     Ok(Target {
         role,
         host,
@@ -79,19 +80,11 @@ fn authority(args: &Connect) -> Result<Option<Authority>, Failure> {
 
 /// The first name of the server, where there is no doubt which.
 fn server(places: &[KnownPlace]) -> Result<Host, Failure> {
-    let of_kind = |kind: PlaceKind| {
-        let places = places.iter().filter(move |it| it.place.kind == kind);
-        let mut names: Vec<&Host> = places
-            .filter_map(|it| first_name(&it.place.holder))
-            .collect();
-        names.sort();
-        names.dedup();
-        names
-    };
     // What is installed on this machine is its own server; what was carried away, another one.
-    let mut names = of_kind(PlaceKind::Installation);
+    let mut names = first_names(installed(places));
     if names.is_empty() {
-        names = of_kind(PlaceKind::Folder);
+        let folders = places.iter();
+        names = first_names(folders.filter(|it| it.place.kind == PlaceKind::Folder));
     }
     let hint = "Name it with --host, by a name or address that its certificate has";
     match names.as_slice() {
@@ -109,16 +102,36 @@ fn server(places: &[KnownPlace]) -> Result<Host, Failure> {
     }
 }
 
-/// The port of the one cluster on this machine that was seen to use an installation.
-fn port_here(authority: &Authority, places: &[KnownPlace]) -> Option<u16> {
+fn first_names<'a>(places: impl Iterator<Item = &'a KnownPlace>) -> Vec<&'a Host> {
+    let mut names: Vec<&Host> = places
+        .filter_map(|it| first_name(&it.place.holder))
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// The installations that are still there.
+fn installed(places: &[KnownPlace]) -> impl Iterator<Item = &KnownPlace> {
+    let is_gone = |path: &Path| matches!(path.try_exists(), Ok(false));
+    places
+        .iter()
+        .filter(move |it| it.place.kind == PlaceKind::Installation && !is_gone(&it.place.path))
+}
+
+/// The port of the one cluster on this machine that was seen to use an installation: one with this name, where the server
+/// was named.
+fn port_here(authority: &Authority, places: &[KnownPlace], named: Option<&Host>) -> Option<u16> {
     let directories = authority.ledger().clusters().ok()?;
     let clusters = directories
         .iter()
         .filter_map(|it| Cluster::at(Path::new(it)).ok());
     let uses_one = |cluster: &Cluster| {
-        let mut places = places
-            .iter()
-            .filter(|it| it.place.kind == PlaceKind::Installation);
+        let has_name = |it: &&KnownPlace| match &it.place.holder {
+            Holder::Server(hosts) => named.is_none_or(|named| hosts.contains(named)),
+            Holder::Client(_) => false,
+        };
+        let mut places = installed(places).filter(has_name);
         places.any(|it| cluster.uses(&it.place.path))
     };
     let port = |cluster: Cluster| cluster.port().unwrap_or(USUAL_PORT);

@@ -175,6 +175,28 @@ fn a_rule_that_goes_is_named() {
     );
 }
 
+/// Whoever has put it there may have meant it.
+#[test]
+fn a_rule_before_ours_is_named() {
+    let stage = Stage::configured(&["--require-tls"]);
+    let ours = fs::read_to_string(stage.hba()).unwrap();
+    let theirs = "hostssl all all 10.0.0.0/8 scram-sha-256\n\
+                  host all all all trust\n\
+                  host all all 127.0.0.1/32 trust\n\
+                  host all all 10.0.0.0/8 reject\n";
+    replace(stage.hba(), format!("{theirs}{ours}"));
+    let named = |rules: &[&str]| {
+        let said = stage.configure(rules);
+        let is_named = |line: &u32| said.contains(&format!("pg_hba.conf:{line}: "));
+        (1..=9).filter(is_named).collect::<Vec<u32>>()
+    };
+    assert_eq!(named(&["--require-tls"]), [2]);
+    assert_eq!(named(&EVERYTHING), [1, 2]);
+    assert_eq!(named(&["--client-certs", "alice"]), [1, 2]);
+    replace(stage.hba(), ours);
+    assert!(named(&EVERYTHING).is_empty());
+}
+
 /// Its next start would fail.
 #[test]
 fn a_generation_that_was_never_loaded_and_cannot_be_is_left_for_the_one_before() {

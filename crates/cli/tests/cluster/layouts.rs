@@ -308,7 +308,18 @@ fn connect_knows_the_port() {
     assert!(stage.scene.pgpki("connect alice").contains(&port));
     let said = stage.scene.pgpki("connect alice --port 6543");
     assert!(said.contains("port=6543"), "{said}");
+    for line in ["--host localhost", "--host 127.0.0.1 --folder somewhere"] {
+        let said = stage.scene.pgpki(&format!("connect alice {line}"));
+        assert!(said.contains(&port), "{line}: {said}");
+    }
     // Of another server nothing is known.
     let said = stage.scene.pgpki("connect alice --host db.example.com");
     assert!(said.contains("port=5432"), "{said}");
+    // One that is gone is none.
+    stage
+        .scene
+        .pgpki("issue-server other.example.com --install other");
+    stage.scene.fails(2, "connect alice");
+    fs::remove_dir_all(stage.scene.path("other")).unwrap();
+    assert!(stage.scene.pgpki("connect alice").contains(&port));
 }
