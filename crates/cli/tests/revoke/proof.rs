@@ -1,8 +1,9 @@
 //! That a server refuses it is seen, or known from its log after a reload; otherwise it is not said.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 
-use pgpki_testing::{Cluster, append, await_that, replace, run};
+use pgpki_testing::{Cluster, append, await_that, openssl, replace, run};
 
 use crate::fixture::{EVERYTHING, POISON, Stage, on_every_version, the_server};
 use crate::stage::{
@@ -328,4 +329,52 @@ fn what_no_log_tells_is_not_forgotten() {
     assert_eq!(not_refused(&stage), None);
     assert_eq!(stage.rotate(0, &[])["places"], serde_json::json!([]));
     stage.ledger_agrees();
+}
+
+/// Without the issuing key there is nothing to try a server with, and its log is believed.
+#[test]
+fn a_key_that_is_closed_makes_no_witness() {
+    let stage = Stage::configured(&EVERYTHING);
+    let alice = far_away(&stage, "alice");
+    let passphrase = stage.scene.path("passphrase");
+    fs::write(&passphrase, "correct horse\n").unwrap();
+    fs::set_permissions(&passphrase, Permissions::from_mode(0o600)).unwrap();
+    let passphrase = passphrase.to_str().unwrap();
+    let given = ["--issuing-passphrase-file", passphrase];
+    let key = stage.scene.home().join("issuing/g0001/ca.key");
+    let (open, pass) = (key.to_str().unwrap(), format!("file:{passphrase}"));
+    let closed = openssl(["pkcs8", "-topk8", "-in", open, "-passout", &pass]).stdout;
+    fs::write(&key, closed).unwrap();
+
+    append(stage.conf(), "log_min_messages = panic\n");
+    run(&mut stage.pg_ctl(&["reload"]));
+    await_that("the log tells nothing", LONG, || {
+        stage.cluster.sql("show log_min_messages") == "panic"
+    });
+    let sound = fs::read_to_string(stage.conf()).unwrap();
+    append(stage.conf(), POISON);
+    let report = revoke(&stage, 1, &[&given[..], &["alice"]].concat());
+    assert_eq!(the_place(&report)["outcome"], "not-enforced", "{report}");
+    let doubted = |more: &[&str], because: &str| {
+        let report = stage.rotate(1, more);
+        let server = the_server(&report);
+        assert_eq!(server["outcome"], "not-enforced", "{report}");
+        let why = server["reason"].as_str().unwrap();
+        assert!(why.contains(because), "{why}");
+    };
+    doubted(&[], "its log does not say");
+    doubted(&given, "it still accepts");
+    stage.connects(&alice);
+    let unseen = found(&stage, "not-looked-at").unwrap();
+    let message = unseen["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("whether revoked clients are refused"),
+        "{message}"
+    );
+    replace(stage.conf(), sound);
+    doubted(&[], "its log does not say");
+    let report = stage.rotate(0, &given);
+    assert_eq!(the_server(&report)["outcome"], "taken-up", "{report}");
+    is_refused(&stage, &alice);
+    assert_eq!(stage.rotate(0, &[])["places"], serde_json::json!([]));
 }

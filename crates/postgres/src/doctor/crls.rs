@@ -6,7 +6,7 @@ use pgpki_core::document::printable;
 use pgpki_core::finding::{Finding, Severity};
 
 use super::Located;
-use super::facts::Facts;
+use super::facts::{Facts, ServerIssued};
 
 pub(super) fn judge(facts: &Facts) -> Vec<Located> {
     let on_disk = missing(facts);
@@ -14,33 +14,27 @@ pub(super) fn judge(facts: &Facts) -> Vec<Located> {
     let is_known = on_disk
         .iter()
         .any(|it| it.finding.severity == Severity::Error);
-    let issued = facts.issued.as_ref().ok();
-    let is_for_somebody = issued.is_some_and(|it| it.revoked_clients > 0);
-    let is_open = facts.lets_in_revoked && is_for_somebody && !is_known;
-    let let_in = is_open.then(|| not_refused(facts));
+    let is_open = facts.refuses_revoked == Some(false) && !is_known;
+    let to_refuse = facts.to_refuse().filter(|_| is_open);
+    let let_in = to_refuse.map(|(server, revoked)| not_refused(facts, server, revoked));
     on_disk.into_iter().chain(let_in).collect()
 }
 
 /// That the server was seen to take what the authority's CRLs list.
-fn not_refused(facts: &Facts) -> Located {
+fn not_refused(facts: &Facts, server: &ServerIssued, revoked: usize) -> Located {
     let file = facts.configuration.value("ssl_crl_file");
-    let issued = facts.issued.as_ref().ok();
-    let revoked = issued.map_or(0, |it| it.revoked_clients);
-    let installed = issued.and_then(|it| it.server.as_ref()).map_or_else(
-        || "the authority's root.crl".to_owned(),
-        |it| it.installation.join("root.crl").display().to_string(),
-    );
+    let installed = server.installation.join("current/root.crl");
     let finding = Finding::error(
         "revoked-accepted",
         format!(
-            "the server accepts a certificate that the authority's CRLs list, and with it {revoked} clients' \
-             certificates that were revoked and have not ended: it reads other CRLs, or has not loaded these"
+            "the server accepts a certificate that the authority's CRLs list, beside {revoked} of the clients' that were \
+             revoked and have not ended: it reads other CRLs, or has not loaded these"
         ),
         &format!(
             "Its ssl_crl_file is '{}', and what it should have is {}. Where both are the same, its log says why the last \
              reload failed; put that right, and run pgpki rotate, which tries the server again.",
             printable(&file),
-            printable(&installed)
+            printable(&installed.to_string_lossy())
         ),
     );
     finding.into()
@@ -87,15 +81,13 @@ fn missing(facts: &Facts) -> Vec<Located> {
 
 /// A slip where it has come to nothing so far: somebody counts on it once a certificate was revoked.
 fn unset(facts: &Facts) -> Finding {
-    let issued = facts.issued.as_ref().ok();
-    let issued = issued.filter(|it| it.server.is_some() && it.revoked_clients > 0);
-    match issued.map(|it| it.revoked_clients) {
+    match facts.to_refuse() {
         None => Finding::info(
             "crl-unset",
             "neither ssl_crl_file nor ssl_crl_dir is set, so a revoked certificate is still accepted",
             "Set ssl_crl_file to the CRLs of every CA in ssl_ca_file, as pgpki installs them.",
         ),
-        Some(revoked) => {
+        Some((_, revoked)) => {
             let given = facts.configuration.given.get("ssl_crl_file");
             let in_the_way = given.and_then(|it| facts.cluster.in_the_way("ssl_crl_file", it));
             let sets_it = "pgpki configure sets it";

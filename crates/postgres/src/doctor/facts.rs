@@ -39,8 +39,9 @@ pub struct Facts {
     pub log: Option<Result<Vec<String>, Unseen>>,
     /// What the authority has issued.
     pub issued: Result<Issued, Unseen>,
-    /// Whether it was seen to take a certificate that the authority's CRLs list.
-    pub lets_in_revoked: bool,
+    /// Whether it was seen to refuse certificates that the authority's CRLs list; nothing where it was not tried, or
+    /// refuses them for another reason.
+    pub refuses_revoked: Option<bool>,
 }
 
 /// Why something was not looked at, as a clause, and what to do about it.
@@ -101,6 +102,17 @@ pub const KEY_PARAMETERS: [&str; 2] = [
     "ssl_passphrase_command",
     "ssl_passphrase_command_supports_reload",
 ];
+
+impl Facts {
+    /// The installation that it uses, and how many of the clients' certificates that were revoked have not ended; nothing
+    /// where there is none of either, and nobody counts on this server to refuse somebody.
+    #[must_use]
+    pub fn to_refuse(&self) -> Option<(&ServerIssued, usize)> {
+        let issued = self.issued.as_ref().ok()?;
+        let server = issued.server.as_ref()?;
+        (issued.revoked_clients > 0).then_some((server, issued.revoked_clients))
+    }
+}
 
 impl Configuration {
     /// The value that the files and arguments give a parameter, or else PostgreSQL's default (see

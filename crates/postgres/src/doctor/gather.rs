@@ -56,7 +56,7 @@ pub fn gather(
         answers: postmaster.map(|it| answers(it, cluster.major)),
         served: postmaster.filter(|_| configuration.ssl_is_on()).map(served),
         log: postmaster.map(since_last_reload),
-        lets_in_revoked: postmaster.is_some_and(|it| lets_in(it, revoked)),
+        refuses_revoked: postmaster.and_then(|it| refuses_all(it, revoked)),
         cluster: cluster.clone(),
         configuration,
         state,
@@ -144,13 +144,17 @@ fn answers(postmaster: &Postmaster, major: u32) -> Result<Answers, Unseen> {
     Ok(questions::ask(&mut session, major))
 }
 
-/// Whether a server was seen to take one of these.
-fn lets_in(postmaster: &Postmaster, revoked: &[ClientCredential]) -> bool {
-    let is_taken = |credential: &ClientCredential| {
-        let endpoint = endpoint(postmaster).ok();
-        endpoint.and_then(|it| refuses(&it, credential, Duration::ZERO)) == Some(false)
-    };
-    revoked.iter().any(is_taken)
+/// Whether a server refuses all of these.
+fn refuses_all(postmaster: &Postmaster, revoked: &[ClientCredential]) -> Option<bool> {
+    let endpoint = endpoint(postmaster).ok()?;
+    let tried = revoked.iter();
+    let tried: Vec<Option<bool>> = tried
+        .map(|credential| refuses(&endpoint, credential, Duration::ZERO))
+        .collect();
+    match tried.contains(&Some(false)) {
+        true => Some(false),
+        false => (!tried.is_empty() && !tried.contains(&None)).then_some(true),
+    }
 }
 
 fn served(postmaster: &Postmaster) -> Result<Vec<Vec<u8>>, NotServed> {

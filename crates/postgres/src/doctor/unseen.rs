@@ -45,6 +45,7 @@ pub(super) fn judge(facts: &Facts) -> Vec<Located> {
     {
         seen.not("the file with the key's passphrase", unseen);
     }
+    seen.revocation(facts);
     seen.questions(facts);
     seen.findings.into_iter().map(Located::from).collect()
 }
@@ -79,6 +80,20 @@ impl List {
             hint: "Run it as root, or as the cluster's own user.".to_owned(),
         };
         self.not(file.parameter, &unseen);
+    }
+
+    fn revocation(&mut self, facts: &Facts) {
+        let is_served = matches!(facts.served, Some(Ok(_)));
+        if is_served && facts.to_refuse().is_some() && facts.refuses_revoked.is_none() {
+            let unseen = Unseen {
+                why: "nobody came with a certificate that the CRLs list, and was refused for that"
+                    .to_owned(),
+                hint: "That takes the issuing key, as it is on this machine: pgpki revoke, of a role that was revoked before, \
+                       comes with one where the key is encrypted or in a token."
+                    .to_owned(),
+            };
+            self.not("whether revoked clients are refused", &unseen);
+        }
     }
 
     fn questions(&mut self, facts: &Facts) {
